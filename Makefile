@@ -1,0 +1,50 @@
+# One word a job. 'make demo' and 'make test' need nothing but Python 3.11+, a C++20 compiler and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CORE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp') CMakeLists.txt pyproject.toml
+SHELL := /bin/bash
+
+.PHONY: help demo build test lint format bench asan clean
+.DEFAULT_GOAL := help
+
+help: ## what each word does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.built ## set up if needed, then analyse the demonstration ladder
+	@$(BIN)/crystal demo --out demo-report
+
+build: ## compile the core again and install the checkout, editable
+	@rm -f $(VENV)/.built
+	@$(MAKE) --no-print-directory $(VENV)/.built
+
+test: $(VENV)/.dev ## set up if needed, then every test once
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.dev ## style, types, floors of the house, C++ format and analysis
+	@BIN=$(BIN) .ci/lint
+
+format: $(VENV)/.dev ## rewrite sources in the house style
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/clang-format -i $$(git ls-files 'csrc/*.?pp')
+
+bench: $(VENV)/.dev ## benchmarks beside their peers
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
+
+clean: ## remove what was built and installed here
+	rm -rf $(VENV) build demo-report
+
+$(VENV)/.python:
+	@PYTHON=$(PYTHON) .ci/preflight
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --requirement .ci/requirements-build.txt
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.python $(CORE_SOURCES)
+	@echo "building crystal (about a minute)"
+	@PATH="$(abspath $(BIN)):$$PATH" $(PIP) install --no-build-isolation --editable . --config-settings=cmake.define.CRYSTAL_WERROR=$(if $(CI),ON,OFF)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.built .ci/requirements-dev.txt .ci/constraints.txt
+	@$(PIP) install --requirement .ci/requirements-dev.txt --constraint .ci/constraints.txt
+	@touch $@

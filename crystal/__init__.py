@@ -1,0 +1,35 @@
+"""crystal measures how post-training changes the distribution of a language model's answers.
+
+The public names are resolved when they are first used (PEP 562), so ``import crystal`` loads neither NumPy
+nor pyarrow, torch, triton or ray.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crystal.errors import CrystalError as CrystalError
+
+_HOMES = {
+    "CrystalError": "crystal.errors",
+}
+
+__all__ = ["CrystalError", "__version__"]  # noqa: F822  # __version__ is resolved below
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("crystal-phases")
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'crystal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

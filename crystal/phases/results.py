@@ -1,0 +1,236 @@
+"""The phase report as types: what ``report.json`` holds, field for field.
+
+The JSON Schema in ``crystal/report/report.schema.json`` is generated from these classes, so that the report,
+its schema and its Python form cannot drift apart. An unknown value is ``None``, never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Phase = Literal["LIQUID", "NUCLEATED", "SETTLED", "UNDETERMINED"]
+Verdict = Literal["FROZEN", "NUCLEATION", "SETTLING", "RENUCLEATION", "REMELTING", "UNDETERMINED"]
+SeedKind = Literal["one", "blend", "sharpened", "none", "undetermined"]
+IntervalKind = Literal["samples", "exact"]
+
+CHECKPOINT_METRICS = (
+    "entropy",
+    "entropy_normalised",
+    "collision",
+    "top_probability",
+    "promptability",
+    "effective_distributions",
+    "coverage",
+    "validity",
+)
+TRANSITION_METRICS = (
+    "jsd",
+    "tv",
+    "hellinger",
+    "kl",
+    "wasserstein1",
+    "entropy_change",
+    "promptability_change",
+    "validity_change",
+    "retention_change",
+    "escape_term",
+    "redistribution",
+    "outside",
+    "kendall_tau",
+    "top_kept",
+)
+
+
+class Metric(msgspec.Struct, kw_only=True):
+    """One number with everything that is needed to judge it."""
+
+    value: float | None = None
+    low: float | None = None
+    """Limits of what more samples of these prompts would show; level 1 - alpha."""
+    high: float | None = None
+    interval_kind: IntervalKind | None = None
+    prompt_low: float | None = None
+    """Limits for prompts that nobody asked; from 8 prompts in a family."""
+    prompt_high: float | None = None
+    estimator: str | None = None
+    unit: str
+    """``bits``, ``probability``, ``options`` (Wasserstein distance between neighbours is 1) or ``1``."""
+    n: int | None = None
+    """Valid samples behind the value (both checkpoints together, for a transition); None if exact."""
+    prompts: int | None = None
+    null: float | None = None
+    """Mean of the same statistic where nothing differs."""
+    p: float | None = None
+    q: float | None = None
+    margin: float | None = None
+    """The margin that a verdict held the value against."""
+    reason: str | None = None
+    """Why a value or a limit is missing."""
+    exact: bool = False
+    """True if it comes from exact distributions, without sampling noise."""
+
+
+class CheckpointResult(msgspec.Struct, kw_only=True):
+    """One checkpoint on one task (all prompts, or one family)."""
+
+    phase: Phase
+    reason: str | None = None
+    n: int | None
+    validity: float | None
+    coverage: float | None
+    metrics: dict[str, Metric]
+
+
+class TransitionResult(msgspec.Struct, kw_only=True):
+    """Two neighbouring checkpoints on one task (all prompts, or one family)."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    verdict: Verdict
+    p: float | None = None
+    """The omnibus permutation test: is anything different at all?"""
+    q: float | None = None
+    """Benjamini-Hochberg over the tasks of this transition."""
+    reason: str | None = None
+    needs_samples: int | None = None
+    """Valid samples a prompt (in total) at which a verdict could be expected."""
+    needs_prompts: int | None = None
+    needs_reason: str | None = None
+    """Why neither number can be given."""
+    paired: int
+    """Prompts that both checkpoints have; only they are compared."""
+    unpaired: int
+    """Prompts left out because only one side has them."""
+    metrics: dict[str, Metric]
+
+
+class SeedResult(msgspec.Struct, kw_only=True):
+    """Which base distribution the tuned behaviour is, if any."""
+
+    kind: SeedKind
+    found: bool | None = None
+    base: str | None = None
+    """The base checkpoint that was searched, and the tuned one that was looked for."""
+    tuned: str | None = None
+    prompt: str | None = None
+    weights: dict[str, float] = {}
+    """Weights of the fitted blend, by base prompt."""
+    max_weight: float | None = None
+    """Weight of the seed together with its twins."""
+    max_weight_low: float | None = None
+    residual: float | None = None
+    """What the blend leaves unexplained (JSD in bits)."""
+    residual_share: float | None = None
+    """The same, as a share of the mean pairwise JSD of the base's distributions."""
+    alpha: float | None = None
+    """Sharpening: the tuned distribution is the seed's to this power."""
+    alpha_low: float | None = None
+    alpha_high: float | None = None
+    match: float | None = None
+    """1 - JSD(seed) / mean JSD of the other base prompts."""
+    p: float | None = None
+    reason: str | None = None
+
+
+class FamilyResult(msgspec.Struct, kw_only=True):
+    """The same task over the prompts of one family."""
+
+    checkpoints: dict[str, CheckpointResult]
+    transitions: list[TransitionResult]
+    seed: SeedResult | None = None
+
+
+class TaskResult(FamilyResult, kw_only=True):
+    """One task over all its prompts, and family by family."""
+
+    families: dict[str, FamilyResult] = {}
+
+
+class ClauseResult(msgspec.Struct, kw_only=True):
+    """One of the three clauses of the picture, decided over the tasks."""
+
+    holds: bool | None
+    tasks_hold: int
+    tasks_refuted: int
+    tasks: int
+    low: float | None = None
+    """One-sided 95 % limits of the share of decided tasks on which it holds."""
+    high: float | None = None
+    reason: str | None = None
+    families: dict[str, ClauseResult] = {}
+
+
+class ChangePoint(msgspec.Struct, kw_only=True):
+    """Where a long ladder changes."""
+
+    at: str
+    low: str
+    high: str
+    p: float
+    gradual: bool
+
+
+class LadderCheckpoint(msgspec.Struct, kw_only=True):
+    """One rung, with the phase that most of its decided tasks are in."""
+
+    checkpoint: str
+    stage: str
+    step: int
+    phase: Phase
+
+
+class LadderTransition(msgspec.Struct, kw_only=True):
+    """One step of the ladder: how many tasks got which verdict."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    verdict: Verdict
+    reason: str | None = None
+    changed: int = 0
+    """Tasks whose omnibus test rejects (q < alpha)."""
+    counts: dict[str, int]
+
+
+class LadderResult(msgspec.Struct, kw_only=True):
+    """Everything about one ladder."""
+
+    picture_holds: bool | None
+    clauses: dict[str, ClauseResult]
+    evidence: list[str]
+    change_points: list[ChangePoint]
+    tokens: dict[str, Any] | None = None
+    sequences: dict[str, Any] | None = None
+    sensitivity: dict[str, Any] = {}
+    controls: dict[str, Any] = {}
+    checkpoints: list[LadderCheckpoint]
+    tasks: dict[str, TaskResult]
+    transitions: list[LadderTransition]
+
+
+class Inputs(msgspec.Struct, kw_only=True):
+    """What was read."""
+
+    files: list[str] = []
+    samples: int = 0
+    rejected: int = 0
+
+
+class PhaseReport(msgspec.Struct, kw_only=True):
+    """The answer to :func:`crystal.classify`: every ladder, checkpoint, transition and number."""
+
+    schema_version: str = "1.0"
+    crystal_version: str
+    settings: dict[str, Any]
+    inputs: Inputs
+    ladders: dict[str, LadderResult]
+
+    def to_json(self, *, indent: int = 2) -> bytes:
+        """Return the report as JSON (UTF-8, keys in order, no NaN)."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=indent)
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> PhaseReport:
+        """Read a report; keys of a later minor version are ignored."""
+        return msgspec.json.decode(data, type=cls)

@@ -1,0 +1,67 @@
+"""What a classification was asked to do: significance, margins, draws. They stand in every report."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Margins(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes below which a change is not worth a verdict.
+
+    Distribution-level quantities are in bits. ``docs/concepts.md`` says where each number comes from.
+    """
+
+    liquid: float = 0.1
+    """Promptability (bits) above which a checkpoint is liquid; by Pinsker, below it prompts move under 19 % of the mass."""
+    promptability_change: float = 0.05
+    """Smallest change of promptability (bits) that counts: delta_I."""
+    collapse_ratio: float = 0.5
+    """A collapse leaves less than this share of the base's promptability."""
+    jsd: float = 0.01
+    """Jensen-Shannon divergence (bits) below which two checkpoints are the same: delta_J."""
+    entropy_change: float = 0.1
+    """Smallest change of entropy that counts, as a share of log2 K for a closed list of K options: delta_H."""
+    entropy_change_open: float = 0.25
+    """The same in bits, where the option list is open."""
+    retention: float = 0.1
+    """Mass that may leave the earlier checkpoint's options: delta_R."""
+    seed_weight: float = 0.5
+    """A seed outweighs all other base distributions together."""
+    seed_residual: float = 1 / 3
+    """Largest unexplained divergence, as a share of the mean pairwise JSD of the base's distributions."""
+    validity: float = 0.5
+    """Smallest on-task share at which a distribution speaks for the checkpoint."""
+    validity_change: float = 0.2
+    """Change of validity beyond which verdicts are checked against worst-case bounds."""
+    min_valid: int = 10
+    """Smallest number of valid samples a prompt."""
+    promptability_coverage: float = 0.8
+    """Smallest mean sample coverage at which promptability is given as a number."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How :func:`crystal.classify` decides."""
+
+    alpha: float = 0.05
+    """Level of every test and, as 1 - alpha, of every interval; in (0, 0.5)."""
+    seed: int = 0
+    """Seed of the counter-based generator; the same seed gives the same bytes for any number of threads."""
+    draws: int = 19_999
+    """Most Monte Carlo draws of a permutation test."""
+    exceedances: int = 20
+    """Besag-Clifford: a permutation test stops at this many draws at least as extreme as the data."""
+    interval_draws: int = 1_000
+    """Draws for each grid point of an interval by test inversion."""
+    splits: int = 200
+    """Random halves over which a seed is selected and scored."""
+    simulations: int = 200
+    """Simulated data sets behind each ``needs_samples``."""
+    retention_mass: float = 0.9
+    """The option set of a checkpoint holds this share of its samples."""
+    allow_decoding: bool = False
+    """Compare checkpoints that were sampled with different decoding settings."""
+    order: tuple[str, ...] = ()
+    """Order of the checkpoints by name, where steps and stages do not give one."""
+    threads: int = 0
+    """Threads of the compiled core; 0 means CRYSTAL_THREADS, else all cores. Never changes a result."""
+    margins: Margins = msgspec.field(default_factory=Margins)

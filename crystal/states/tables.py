@@ -1,0 +1,73 @@
+"""The dense view of a measurement that all statistics are computed from: one task of one ladder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from crystal.samples import Checkpoint, Prompt
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """Counts and exact probabilities of one task of one ladder.
+
+    C checkpoints in ladder order (the same for every task of the ladder), P prompts, K options. A cell
+    ``(c, p)`` has counts, or exact probabilities, or nothing.
+    """
+
+    ladder: str
+    task: str
+    checkpoints: tuple[Checkpoint, ...]
+    prompts: tuple[Prompt, ...]
+    options: tuple[str, ...]
+    counts: Counts
+    """int64 [C, P, K]: valid samples."""
+    invalid: Counts
+    """int64 [C, P]: samples that are no answer to the task."""
+    probabilities: Floats
+    """float64 [C, P, K]: exact probabilities as given (they may sum to less than 1), NaN in cells that have none."""
+    closed: bool = False
+    """The list of options is given, so K is known and ``validity`` has a meaning."""
+    positions: Floats | None = None
+    """float64 [K]: places of ordered options on a line (or circle), for Wasserstein-1."""
+    period: float | None = None
+    """Length of the circle, where the order is circular (weekdays, months)."""
+    decodings: tuple[frozenset[str], ...] = field(default=())
+    """Per checkpoint, the decoding settings its samples of this task were drawn with (JSON); empty where unknown."""
+
+    @property
+    def exact(self) -> npt.NDArray[np.bool_]:
+        """bool [C, P]: cells with exact probabilities."""
+        result: npt.NDArray[np.bool_] = ~np.isnan(self.probabilities).all(axis=2)
+        return result
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """bool [C, P]: cells with anything in them, valid or not."""
+        return self.exact | (self.counts.sum(axis=2) + self.invalid > 0)
+
+    def family(self, name: str | None) -> TaskTable:
+        """Return the view of one family's prompts (all prompts for None)."""
+        if name is None:
+            return self
+        keep = np.array([prompt.family == name for prompt in self.prompts], dtype=bool)
+        return TaskTable(
+            ladder=self.ladder,
+            task=self.task,
+            checkpoints=self.checkpoints,
+            prompts=tuple(prompt for prompt in self.prompts if prompt.family == name),
+            options=self.options,
+            counts=self.counts[:, keep],
+            invalid=self.invalid[:, keep],
+            probabilities=self.probabilities[:, keep],
+            closed=self.closed,
+            positions=self.positions,
+            period=self.period,
+            decodings=self.decodings,
+        )

@@ -1,0 +1,8 @@
+// The list of what Python sees: one line a family, each defined in the file of its name.
+#include "families.hpp"
+
+PYBIND11_MODULE(_core, m) {
+    m.doc() = "Compiled core of crystal. Only crystal.ops imports it.";
+    // Raised by one whenever a signature here changes; crystal.ops compares it, so that a stale build is named.
+    m.attr("INTERFACE") = 1;
+}

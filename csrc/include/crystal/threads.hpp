@@ -1,0 +1,31 @@
+#pragma once
+// Threads that live for one call: a pool that survives fork() deadlocks in the child.
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <stdexcept>
+
+namespace crystal {
+
+// Thrown out of a core function when its stop flag was raised; the bindings turn it into KeyboardInterrupt.
+struct Stopped : std::runtime_error {
+    Stopped() : std::runtime_error("stopped") {}
+};
+
+// Raised by the caller (another thread) to end a long computation early; nullptr where nobody can.
+using StopFlag = const std::atomic<bool>*;
+
+inline void throw_if(StopFlag stop) {
+    if (stop != nullptr && stop->load(std::memory_order_relaxed)) throw Stopped{};
+}
+
+// `requested` where positive, else CRYSTAL_THREADS where it is a positive number, else the cores that exist.
+std::size_t thread_count(std::size_t requested);
+
+// Calls work(begin, end) over disjoint ranges that cover [0, count), each of at most `grain` items, from up to
+// `threads` threads, the caller among them; a range small enough for one call never leaves the caller. Ranges are
+// handed out in ascending order. The first exception of any thread is rethrown once all have stopped.
+void parallel_for(std::size_t count, std::size_t grain, std::size_t threads, StopFlag stop,
+                  const std::function<void(std::size_t, std::size_t)>& work);
+
+}  // namespace crystal

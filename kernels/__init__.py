@@ -1,0 +1,1 @@
+"""Triton kernels of crystal, installed as ``crystal.kernels``: they import nothing of crystal."""
