@@ -1,0 +1,18 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data that others wrote; it is no part of the project, so tests that need it skip where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("CRYSTAL_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("the real data in ../shared/data is absent (or set CRYSTAL_SHARED_DATA)")
+    return folder
