@@ -16,7 +16,7 @@ _HOMES = {
     "CrystalError": "crystal.errors",
 }
 
-__all__ = ["CrystalError", "__version__"]  # noqa: F822  # __version__ is resolved below
+__all__ = ["CrystalError", "__version__"]  # __version__ is resolved below
 
 
 def __getattr__(name: str) -> Any:

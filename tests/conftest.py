@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real data that others wrote; it is no part of the project, so tests that need it skip where it is absent."""
+    """Return the folder of real data that others wrote; it is no part of the project, so tests may skip."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("CRYSTAL_SHARED_DATA", default))
     if not folder.is_dir():

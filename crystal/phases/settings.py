@@ -12,7 +12,7 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     liquid: float = 0.1
-    """Promptability (bits) above which a checkpoint is liquid; by Pinsker, below it prompts move under 19 % of the mass."""
+    """Promptability (bits) above which a checkpoint is liquid: below, prompts move under 19 % of the mass."""
     promptability_change: float = 0.05
     """Smallest change of promptability (bits) that counts: delta_I."""
     collapse_ratio: float = 0.5
@@ -20,7 +20,7 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
     jsd: float = 0.01
     """Jensen-Shannon divergence (bits) below which two checkpoints are the same: delta_J."""
     entropy_change: float = 0.1
-    """Smallest change of entropy that counts, as a share of log2 K for a closed list of K options: delta_H."""
+    """Smallest change of entropy that counts, as a share of log2 K for a closed list: delta_H."""
     entropy_change_open: float = 0.25
     """The same in bits, where the option list is open."""
     retention: float = 0.1

@@ -31,7 +31,7 @@ class TaskTable:
     invalid: Counts
     """int64 [C, P]: samples that are no answer to the task."""
     probabilities: Floats
-    """float64 [C, P, K]: exact probabilities as given (they may sum to less than 1), NaN in cells that have none."""
+    """float64 [C, P, K]: exact probabilities as given (their sum may be below 1), NaN in cells without."""
     closed: bool = False
     """The list of options is given, so K is known and ``validity`` has a meaning."""
     positions: Floats | None = None
@@ -39,18 +39,18 @@ class TaskTable:
     period: float | None = None
     """Length of the circle, where the order is circular (weekdays, months)."""
     decodings: tuple[frozenset[str], ...] = field(default=())
-    """Per checkpoint, the decoding settings its samples of this task were drawn with (JSON); empty where unknown."""
+    """Per checkpoint, the decoding settings (JSON) that its samples were drawn with; empty where unknown."""
 
     @property
     def exact(self) -> npt.NDArray[np.bool_]:
-        """bool [C, P]: cells with exact probabilities."""
-        result: npt.NDArray[np.bool_] = ~np.isnan(self.probabilities).all(axis=2)
-        return result
+        """Bool [C, P]: cells with exact probabilities."""
+        return np.asarray(np.isfinite(self.probabilities).any(axis=2))
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
-        """bool [C, P]: cells with anything in them, valid or not."""
-        return self.exact | (self.counts.sum(axis=2) + self.invalid > 0)
+        """Bool [C, P]: cells with anything in them, valid or not."""
+        sampled: npt.NDArray[np.bool_] = self.counts.sum(axis=2) + self.invalid > 0
+        return self.exact | sampled
 
     def family(self, name: str | None) -> TaskTable:
         """Return the view of one family's prompts (all prompts for None)."""

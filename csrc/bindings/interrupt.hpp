@@ -15,8 +15,8 @@
 
 namespace crystal::bindings {
 
-// Releases the GIL, calls work(stop) on a thread of its own and returns its value; a pending signal raises the stop
-// flag, waits for the work to end and is then raised in Python.
+// Releases the GIL, calls work(stop) on a thread of its own and returns its value; a pending signal raises
+// the stop flag, waits for the work to end and is then raised in Python.
 template <class Work>
 auto run_interruptible(Work&& work) {
     using Result = decltype(work(std::declval<StopFlag>()));

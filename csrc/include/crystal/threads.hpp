@@ -22,9 +22,10 @@ inline void throw_if(StopFlag stop) {
 // `requested` where positive, else CRYSTAL_THREADS where it is a positive number, else the cores that exist.
 std::size_t thread_count(std::size_t requested);
 
-// Calls work(begin, end) over disjoint ranges that cover [0, count), each of at most `grain` items, from up to
-// `threads` threads, the caller among them; a range small enough for one call never leaves the caller. Ranges are
-// handed out in ascending order. The first exception of any thread is rethrown once all have stopped.
+// Calls work(begin, end) over disjoint ranges that cover [0, count), each of at most `grain` items, from up
+// to `threads` threads, the caller among them; a range small enough for one call never leaves the caller.
+// Ranges are handed out in ascending order. The first exception of any thread is rethrown once all have
+// stopped.
 void parallel_for(std::size_t count, std::size_t grain, std::size_t threads, StopFlag stop,
                   const std::function<void(std::size_t, std::size_t)>& work);
 
