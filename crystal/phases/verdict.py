@@ -1,0 +1,138 @@
+"""From limits to a verdict: the one rule that names what happened between two checkpoints.
+
+The rule is a pure function of confidence limits, so the same rule decides on data, on simulated data
+(``needs_samples``) and under other margins (sensitivity). Every condition is three-valued: shown, refuted, or
+not known; what is not known never counts as refuted where that would let a later verdict through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from crystal.phases.results import Verdict
+from crystal.phases.settings import Margins
+
+
+class Limits(NamedTuple):
+    """Confidence limits of one quantity; None where they cannot be given."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def above(self, margin: float) -> bool | None:
+        """Is the quantity above ``margin``: True if shown, False if refuted, else None."""
+        if self.low is not None and self.low > margin:
+            return True
+        if self.high is not None and self.high <= margin:
+            return False
+        return None
+
+    def below(self, margin: float) -> bool | None:
+        """Is the quantity below ``margin``: True if shown, False if refuted, else None."""
+        if self.high is not None and self.high < margin:
+            return True
+        if self.low is not None and self.low >= margin:
+            return False
+        return None
+
+
+UNKNOWN = Limits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of one transition on one task: limits in bits (retention: share of the mass)."""
+
+    differs: bool
+    """The omnibus test rejects (q < alpha); for exact distributions, their JSD exceeds the margin."""
+    jsd: Limits = UNKNOWN
+    entropy_change: Limits = UNKNOWN
+    entropy_margin: float = 0.25
+    """The smallest change of entropy that counts, in bits."""
+    promptability_change: Limits = UNKNOWN
+    promptability_from: Limits = UNKNOWN
+    halved: Limits = UNKNOWN
+    """promptability(to) - collapse_ratio * promptability(from): below 0 for a collapse."""
+    retention_change: Limits = UNKNOWN
+    seed: bool | None = None
+    """The tuned distribution was found among the earlier checkpoint's (False: it was shown not to be)."""
+    prompts: int = 0
+    """Prompts that both checkpoints have."""
+
+
+def _all(*conditions: bool | None) -> bool | None:
+    """Kleene's and: False if any is refuted, True if all are shown, else None."""
+    if False in conditions:
+        return False
+    return None if None in conditions else True
+
+
+def collapsed(evidence: Evidence, margins: Margins) -> bool | None:
+    """Whether a liquid lost most of its promptability, whatever it landed on."""
+    return _all(
+        evidence.promptability_from.above(margins.liquid),
+        evidence.promptability_change.below(-margins.promptability_change),
+        evidence.halved.below(0.0),
+    )
+
+
+def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
+    """Name what happened between two checkpoints.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Limits of the quantities that verdicts rest on.
+    margins : Margins
+        Sizes below which a change is not worth a verdict.
+
+    Returns
+    -------
+    verdict : str
+    reason : str or None
+        What is missing, where the verdict is UNDETERMINED.
+
+    Notes
+    -----
+    The first that holds: FROZEN, if the divergence is shown to be within its margin; UNDETERMINED, if the
+    omnibus test does not reject; REMELTING; NUCLEATION; RENUCLEATION; SETTLING; else UNDETERMINED.
+    NUCLEATION that is neither shown nor refuted ends in UNDETERMINED, because every later verdict would claim
+    to know that it did not happen.
+
+    Examples
+    --------
+    >>> decide(Evidence(differs=False, jsd=Limits(0.0, 0.004)), Margins())
+    ('FROZEN', None)
+    >>> decide(Evidence(differs=False, jsd=Limits(0.0, 0.4)), Margins())[1]
+    'the samples show no difference, and cannot rule one out'
+    """
+    if evidence.jsd.below(margins.jsd):
+        return "FROZEN", None
+    if not evidence.differs:
+        return "UNDETERMINED", "the samples show no difference, and cannot rule one out"
+    if evidence.promptability_change.above(margins.promptability_change) or evidence.entropy_change.above(
+        evidence.entropy_margin
+    ):
+        return "REMELTING", None
+    collapse = collapsed(evidence, margins)
+    nucleation = _all(collapse, evidence.seed)
+    if nucleation:
+        return "NUCLEATION", None
+    if nucleation is None and collapse is None:
+        if evidence.prompts < 2:
+            return (
+                "UNDETERMINED",
+                "one prompt: promptability is unknown, so a collapse can be neither shown nor excluded",
+            )
+        return "UNDETERMINED", "promptability: a collapse can be neither shown nor excluded"
+    if nucleation is None:
+        return (
+            "UNDETERMINED",
+            "seed: a collapse, but whether onto a distribution of the earlier checkpoint is open",
+        )
+    if collapse or evidence.retention_change.below(-margins.retention):
+        return "RENUCLEATION", None
+    if evidence.retention_change.above(-margins.retention):
+        return "SETTLING", None
+    return "UNDETERMINED", "retention: whether mass left the earlier checkpoint's options is open"
