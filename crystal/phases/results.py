@@ -6,9 +6,12 @@ its schema and its Python form cannot drift apart. An unknown value is ``None``,
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Phase = Literal["LIQUID", "NUCLEATED", "SETTLED", "UNDETERMINED"]
 Verdict = Literal["FROZEN", "NUCLEATION", "SETTLING", "RENUCLEATION", "REMELTING", "UNDETERMINED"]
@@ -234,3 +237,13 @@ class PhaseReport(msgspec.Struct, kw_only=True):
     def from_json(cls, data: bytes | str) -> PhaseReport:
         """Read a report; keys of a later minor version are ignored."""
         return msgspec.json.decode(data, type=cls)
+
+    def to_arrow(self) -> pa.Table:
+        """Return every metric as one row (:func:`crystal.phases.metrics_table.metrics_table`)."""
+        from crystal.phases.metrics_table import metrics_table
+
+        return metrics_table(self)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Let pandas, polars, duckdb and pyarrow take the report as a table of metrics."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)

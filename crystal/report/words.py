@@ -1,0 +1,215 @@
+"""The report's sentences, numbers and glossary: one source for the terminal and the web page."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from crystal.phases.results import LadderResult, PhaseReport, TransitionResult
+
+NONE = "—"  # stands for "unknown", which is never 0
+_LONG_NAME = 24
+
+CLAUSES = {
+    "liquid": (
+        "Liquid",
+        "Before post-training, different prompts draw different distributions from the model.",
+    ),
+    "nucleation": ("Nucleation", "By the end of SFT they have collapsed onto one distribution of the base."),
+    "settling": ("Settling", "After that, probability moves between its options and does not leave them."),
+}
+
+CAVEAT = (
+    "These are crystal's own operationalisation of the three-phase picture of post-training (liquid, "
+    "nucleation, settling); the formulae behind the paper's figures are not public. One ladder is one "
+    "training run: the p-values and intervals speak of these weights only."
+)
+
+GLOSSARY = {
+    "ladder": "The checkpoints of one model in training order: base, SFT, DPO and RL steps.",
+    "task": "A question with many acceptable answers, such as “pick a number from 1 to 10”.",
+    "prompt, family": "One wording of a task; wordings of a kind (paraphrases, personas, ...) are a family.",
+    "validity": "The share of samples that answer the task at all; everything else is off-task.",
+    "coverage": "The estimated share of the distribution that the samples have already shown.",
+    "entropy": "Spread of the answers to one prompt in bits, averaged over the prompts.",
+    "promptability": "How much the wording decides the answer: the information, in bits, between the two.",
+    "effective distributions": "2 to the power of promptability: how many distributions the prompts draw.",
+    "JSD": "Jensen-Shannon divergence in bits: 0 for equal distributions, 1 for ones that share no option.",
+    "retention change": "Change of the mass on the options that held 0.9 of the earlier checkpoint.",
+    "escape, redistribution, outside": (
+        "The three parts of the JSD: mass that crosses the edge of those options, moves inside, or outside."
+    ),
+    "seed": "The base distribution that the tuned behaviour is, where there is one.",
+    "LIQUID": "Checkpoint: its prompts draw clearly different distributions.",
+    "NUCLEATED": "Checkpoint: the distributions have collapsed onto one of the base's.",
+    "SETTLED": "Checkpoint: probability has moved within the options of the seed.",
+    "FROZEN": "Transition: shown to be within the margin of no change.",
+    "NUCLEATION": "Transition: a liquid collapses onto a seed of the base.",
+    "SETTLING": "Transition: probability moves, and nothing escapes.",
+    "RENUCLEATION": "Transition: mass escapes, or collapses onto something the base never showed.",
+    "REMELTING": "Transition: entropy or promptability rises.",
+    "UNDETERMINED": "The samples cannot tell; the reason, and what would settle it, stand beside it.",
+    "p, q": "Chance of such a difference where there is none; q counts all tasks (Benjamini-Hochberg).",
+    "interval": "What more samples of these prompts would show; “new prompts”: of prompts that nobody asked.",
+    "null": "The mean of the same statistic where nothing differs.",
+}
+
+# C0 and C1 controls, and the marks that reorder what follows them on the screen.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+
+
+def clean(text: str) -> str:
+    r"""Take terminal escapes, control bytes and reordering marks out of a text from a log.
+
+    Examples
+    --------
+    >>> clean("a\x1b[31mred\x1b[0m\nb")
+    'ared b'
+    """
+    return _CONTROL.sub("", re.sub(r"\s+", " ", _ESCAPE.sub("", text)))
+
+
+def number(value: float | int | None, *, digits: int = 3) -> str:
+    """Write a number with some significant digits; an unknown one as a dash.
+
+    Examples
+    --------
+    >>> number(0.012345), number(3.14159), number(12345.6), number(0.0), number(None)
+    ('0.0123', '3.14', '12346', '0', '—')
+    """
+    if value is None or not math.isfinite(value):
+        return NONE
+    if value == 0:
+        return "0"
+    if isinstance(value, int):
+        return str(value)
+    size = math.floor(math.log10(abs(value)))
+    if size < -4:
+        return f"{value:.1e}"
+    return f"{value:.{max(0, digits - 1 - max(size, -2))}f}"
+
+
+def p_value(value: float | None) -> str:
+    """Write a p- or q-value: never as 0."""
+    if value is None:
+        return NONE
+    return "<0.0001" if value < 0.0001 else f"{value:.2g}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Write an interval; a side without a limit stays open, and nothing at all is an empty text."""
+    if low is None and high is None:
+        return ""
+    return f"[{number(low) if low is not None else '…'}, {number(high) if high is not None else '…'}]"
+
+
+def spelled(name: str) -> str:
+    """Turn a metric's name into words."""
+    words = {"jsd": "JSD", "tv": "total variation", "kl": "KL", "wasserstein1": "Wasserstein-1"}
+    return words.get(name, name.replace("_", " "))
+
+
+def answer(holds: bool | None) -> str:
+    """Say yes, no or undecided."""
+    return {True: "yes", False: "no", None: "undecided"}[holds]
+
+
+def labels(ladder: LadderResult) -> dict[str, str]:
+    """Return what to call each checkpoint in a table: its name, or stage and step where names are long."""
+    rungs = ladder.checkpoints
+    if max((len(rung.checkpoint) for rung in rungs), default=0) <= _LONG_NAME:
+        return {rung.checkpoint: rung.checkpoint for rung in rungs}
+    alone = {stage for stage in (r.stage for r in rungs) if sum(r.stage == stage for r in rungs) == 1}
+    return {r.checkpoint: r.stage if r.stage in alone else f"{r.stage} {r.step}" for r in rungs}
+
+
+def headline(ladder: LadderResult) -> str:
+    """Say in one sentence whether the picture holds for a ladder.
+
+    True, false and unknown come from the report alone; this only words them.
+    """
+    by_state: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for key, clause in ladder.clauses.items():
+        by_state[clause.holds].append(CLAUSES.get(key, (key, ""))[0].lower())
+    if ladder.picture_holds is True:
+        return "The three-phase picture holds: all three clauses are confirmed."
+    if ladder.picture_holds is False:
+        refuted = _are(by_state[False], "refuted")
+        return "The three-phase picture does not hold" + (f": {refuted}." if refuted else ".")
+    still = _are(by_state[None], "undecided")
+    return "Undetermined: these data neither confirm nor refute the three-phase picture" + (
+        f"; {still}." if still else "."
+    )
+
+
+def _are(names: list[str], state: str) -> str:
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'} {state}" if names else ""
+
+
+def listed(names: list[str]) -> str:
+    """Join names: ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def clause_words(tasks_hold: int, tasks_refuted: int, tasks: int) -> str:
+    """Say on how many tasks a clause was decided, and how."""
+    undecided = tasks - tasks_hold - tasks_refuted
+    return f"{tasks_hold} of {tasks} tasks yes, {tasks_refuted} no, {undecided} undecided"
+
+
+def counts_words(counts: dict[str, int]) -> str:
+    """Write verdict counts, the most frequent first."""
+    ordered = sorted((item for item in counts.items() if item[1]), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {verdict}" for verdict, count in ordered)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What would settle undetermined transitions of one ladder: one need, and all tasks that have it."""
+
+    step: str
+    need: str
+    reason: str
+    tasks: tuple[str, ...]
+
+
+def missing(ladder: LadderResult) -> list[Missing]:
+    """Group the undetermined transitions of a ladder by what they lack, most tasks first."""
+    label = labels(ladder)
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for task, result in ladder.tasks.items():
+        for transition in result.transitions:
+            if transition.verdict == "UNDETERMINED":
+                step = step_words(transition.from_, transition.to, label)
+                key = (step, need_words(transition), transition.reason or "")
+                groups.setdefault(key, []).append(task)
+    found = [Missing(*key, tasks=tuple(tasks)) for key, tasks in groups.items()]
+    order = {step_words(t.from_, t.to, label): i for i, t in enumerate(ladder.transitions)}
+    return sorted(found, key=lambda m: (order.get(m.step, len(order)), -len(m.tasks), m.need, m.reason))
+
+
+def step_words(start: str, end: str, label: dict[str, str]) -> str:
+    """Name a transition by the labels of its ends."""
+    return f"{label.get(start, start)} → {label.get(end, end)}"
+
+
+def need_words(transition: TransitionResult) -> str:
+    """Say what an undetermined transition needs."""
+    needs = []
+    if transition.needs_prompts is not None:
+        needs.append(f"{transition.needs_prompts} prompts")
+    if transition.needs_samples is not None:
+        needs.append(f"{transition.needs_samples} valid samples a prompt")
+    return listed(needs) or transition.needs_reason or "not known"
+
+
+def inputs_words(report: PhaseReport) -> str:
+    """Say what was read and what was refused."""
+    inputs = report.inputs
+    refused = f", {inputs.rejected:,} records refused" if inputs.rejected else ", no record refused"
+    files = f"{len(inputs.files)} file{'s' if len(inputs.files) != 1 else ''}"
+    return f"{inputs.samples:,} samples from {files}{refused}"
