@@ -1,1 +1,1 @@
-"""TODO."""
+"""Entropy, coverage, divergence, intervals, tests: arrays in, results out, in bits."""

@@ -1,0 +1,82 @@
+"""What the functions of this package accept as counts and as probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from crystal.errors import InputError, SettingsError
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_SUM_TOLERANCE = 1e-6
+
+
+def as_counts(counts: npt.ArrayLike, ndim: int | None = None) -> Counts:
+    """Return counts as int64 after checking that they are whole, finite and not negative.
+
+    Raises
+    ------
+    SettingsError
+        If the number of axes is not ``ndim`` (where given), or there are none.
+    InputError
+        If a value is no count.
+    """
+    array = np.asarray(counts)
+    if array.ndim == 0 or (ndim is not None and array.ndim != ndim):
+        raise SettingsError(
+            "counts have the wrong shape",
+            where="counts",
+            expected="at least one axis" if ndim is None else f"{ndim} axes, options last",
+            got=str(array.shape),
+        )
+    if array.size and (
+        not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating))
+        or not np.all(np.isfinite(array))
+        or np.any(array < 0)
+        or np.any(array != np.floor(array))
+    ):
+        raise InputError("counts are whole numbers, 0 or more", where="counts", got=f"dtype {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def as_probabilities(values: npt.ArrayLike, name: str = "p", ndim: int | None = None) -> Floats:
+    """Return probabilities as float64, each row of the last axis divided by its sum.
+
+    Raises
+    ------
+    SettingsError
+        If the number of axes is wrong.
+    InputError
+        If a value is negative or not finite, or a row does not sum to 1 within 1e-6.
+    """
+    p = np.asarray(values, dtype=np.float64)
+    if p.ndim == 0 or (ndim is not None and p.ndim != ndim):
+        raise SettingsError(
+            "probabilities have the wrong shape",
+            where=name,
+            expected="at least one axis" if ndim is None else f"{ndim} axes, options last",
+            got=str(p.shape),
+        )
+    if not np.all(np.isfinite(p)) or np.any(p < 0):
+        raise InputError("probabilities are finite and not negative", where=name)
+    sums = p.sum(axis=-1, keepdims=True)
+    if np.any(np.abs(sums - 1.0) > _SUM_TOLERANCE):
+        worst = float(sums.flat[int(np.argmax(np.abs(sums - 1.0)))])
+        raise InputError(
+            "a distribution does not sum to 1",
+            where=name,
+            expected="1",
+            got=f"{worst:.9g}",
+            fix="divide counts by their sum first",
+        )
+    result: Floats = p / sums
+    return result
+
+
+def row_probabilities(counts: Counts) -> Floats:
+    """Return counts over their row sums; NaN in rows without samples."""
+    n = counts.sum(axis=-1, keepdims=True)
+    result: Floats = np.divide(counts, n, out=np.full(counts.shape, np.nan), where=n > 0)
+    return result
