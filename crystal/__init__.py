@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crystal.errors import CrystalError as CrystalError
+    from crystal.statistics.divergence import divergence_matrix as divergence_matrix
+    from crystal.statistics.entropy import entropy as entropy
 
 _HOMES = {
     "CrystalError": "crystal.errors",
+    "divergence_matrix": "crystal.statistics.divergence",
+    "entropy": "crystal.statistics.entropy",
 }
 
-__all__ = ["CrystalError", "__version__"]  # __version__ is resolved below
+__all__ = ["CrystalError", "__version__", "divergence_matrix", "entropy"]  # __version__ is resolved below
 
 
 def __getattr__(name: str) -> Any:
