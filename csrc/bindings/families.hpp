@@ -1,4 +1,8 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
-namespace crystal::bindings {}
+namespace crystal::bindings {
+
+void bind_blend(pybind11::module_& m);
+
+}  // namespace crystal::bindings

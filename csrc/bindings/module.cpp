@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, m) {
     // Raised by one whenever a signature here changes; crystal.ops compares it, so that a stale build is
     // named.
     m.attr("INTERFACE") = 1;
+    crystal::bindings::bind_blend(m);
 }
