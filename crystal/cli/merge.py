@@ -1,0 +1,47 @@
+"""``crystal merge``: several measurements into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crystal.cli import options
+from crystal.cli.measurements import describe, summary
+from crystal.cli.screen import Screen
+
+EXAMPLES = """\b
+Examples:
+  crystal merge monday.crystal tuesday.crystal --out both.crystal"""
+
+
+def merge(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Measurement files.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="Measurement file to write.", show_default=False),
+    ],
+    allow_duplicates: Annotated[
+        bool, typer.Option("--allow-duplicates", help="Count samples again that are in more than one file.")
+    ] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Merge measurements; the order does not matter.
+
+    Samples that two of them counted from the same place are refused, unless told otherwise.
+    """
+    from crystal.atomic_write import atomic_path
+    from crystal.cli.measurements import load
+
+    screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
+    total = load(paths[0])
+    for path in paths[1:]:
+        total.merge(load(path), allow_duplicates=allow_duplicates)
+    with atomic_path(out) as scratch:
+        total.save(scratch)
+    screen.result(describe(total, out), f"wrote {out}: {summary(total)}")

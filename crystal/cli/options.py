@@ -1,0 +1,177 @@
+"""Options that several verbs share: their names, help and defaults stand here once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crystal.errors import SettingsError
+
+if TYPE_CHECKING:
+    from crystal.phases.settings import Settings
+
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Logs, or folders of logs.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, all else to stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Write into a folder that holds other things; replace only own files."),
+]
+
+Format = Annotated[
+    str, typer.Option("--format", metavar="NAME", help="Format of the logs; auto looks at them.")
+]
+Tasks = Annotated[
+    str | None,
+    typer.Option(
+        "--tasks",
+        metavar="default|FILE.toml",
+        help="Bind option lists: the 15 tasks that come with crystal, or your own. Without it, options are "
+        "what was seen.",
+        show_default=False,
+    ),
+]
+Answer = Annotated[
+    str,
+    typer.Option(
+        "--answer",
+        metavar="RULE",
+        help="How to find the answer in a text where no list is bound: short, first-word, last-word, whole, "
+        "regex:PATTERN, modelun.",
+    ),
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="FIELD=NAME,...",
+        help="Names of the log for fields of the sample table, as in prompt=input,text=output.",
+        show_default=False,
+    ),
+]
+CheckpointRules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="GLOB=LADDER/STAGE/STEP",
+        help="Checkpoint of the files that match (their path relative to PATH); first match wins; repeat.",
+        show_default=False,
+    ),
+]
+OnError = Annotated[
+    str,
+    typer.Option("--on-error", metavar="collect|raise", help="Refuse bad records and go on, or stop at one."),
+]
+
+Alpha = Annotated[float, typer.Option("--alpha", help="Level of every test, 1 - level of every interval.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the generator: the same seed, the same bytes.")]
+Order = Annotated[
+    str | None,
+    typer.Option(
+        "--order",
+        metavar="NAME,...",
+        help="Checkpoints in training order, where steps and stages do not give one.",
+        show_default=False,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another setting, as in draws=9999 or margins.liquid=0.2; repeat.",
+        show_default=False,
+    ),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="WORD",
+        help="Exit with 1 if a transition of a ladder has this verdict (RENUCLEATION, ...), if any task "
+        "changed (changed), if the picture is refuted (picture-false) or unknown (picture-unknown), or if a "
+        "record was refused (rejected); repeat.",
+        show_default=False,
+    ),
+]
+
+
+def mapping(items: list[str] | None) -> dict[str, str] | None:
+    """Read ``--map``: ``FIELD=NAME`` items, several in one with commas.
+
+    Raises
+    ------
+    SettingsError
+        If an item is not of that form, or gives a field twice.
+
+    Examples
+    --------
+    >>> mapping(["prompt=input,text=output"])
+    {'prompt': 'input', 'text': 'output'}
+    """
+    if not items:
+        return None
+    found: dict[str, str] = {}
+    for item in ",".join(items).split(","):
+        field, equals, name = (part.strip() for part in item.partition("="))
+        if not equals or not field or not name:
+            raise SettingsError("not a mapping", where="--map", expected="FIELD=NAME", got=repr(item))
+        if found.setdefault(field, name) != name:
+            raise SettingsError(
+                "a field is mapped twice", where="--map", got=f"{field}={found[field]} and {name}"
+            )
+    return found
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Read names with commas between them."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def settings(alpha: float, seed: int, order: str | None, items: list[str] | None) -> Settings:
+    """Put the settings of a classification together.
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown or a value is not of its type.
+    """
+    import msgspec
+
+    from crystal.phases.settings import Settings
+
+    given: dict[str, Any] = {"alpha": alpha, "seed": seed, "order": names(order)}
+    for item in items or ():
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not name:
+            raise SettingsError("not a setting", where="--set", expected="NAME=VALUE", got=repr(item))
+        *path, last = name.split(".")
+        place = given
+        kind: Any = Settings
+        for step in path:
+            kind = _field_type(kind, step, name)
+            place = place.setdefault(step, {})
+        _field_type(kind, last, name)
+        place[last] = names(value) if last == "order" else value
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"a setting cannot be used: {error}", where="--set") from error
+
+
+def _field_type(kind: Any, field: str, name: str) -> Any:
+    """Return the type of a field, so that a name that does not exist is refused and not ignored."""
+    import msgspec
+
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        for known in msgspec.structs.fields(kind):
+            if known.name == field:
+                return known.type
+        expected = ", ".join(known.name for known in msgspec.structs.fields(kind))
+        raise SettingsError("there is no such setting", where="--set", expected=expected, got=name)
+    raise SettingsError("there is no such setting", where="--set", got=name)
