@@ -60,10 +60,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write a whole file atomically."""
+def atomic_write(path: str | Path, data: bytes | str) -> None:
+    """Replace a file by ``data`` in one step; text is written as UTF-8 with its line ends as they are.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or cannot be written to.
+    """
     with atomic_path(path) as scratch:
-        scratch.write_bytes(data)
+        scratch.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager

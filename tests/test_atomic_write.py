@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crystal.atomic_write import atomic_files, atomic_path, write_bytes
+from crystal.atomic_write import atomic_files, atomic_path, atomic_write
 from crystal.errors import InputError
 
 root_ignores_modes = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -54,16 +54,16 @@ def test_interrupted_write_cleans_up_too(tmp_path: Path) -> None:
 def test_mode_is_that_of_a_plain_write_or_of_the_file_replaced(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("")
-    write_bytes(tmp_path / "ours", b"1")
+    atomic_write(tmp_path / "ours", b"1")
     assert (tmp_path / "ours").stat().st_mode == plain.stat().st_mode
     (tmp_path / "ours").chmod(0o640)
-    write_bytes(tmp_path / "ours", b"2")
+    atomic_write(tmp_path / "ours", b"2")
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == 0o640
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent.*cannot write there"):
-        write_bytes(tmp_path / "absent" / "a", b"")
+        atomic_write(tmp_path / "absent" / "a", b"")
 
 
 def test_files_move_together_and_leave_strangers_alone(tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot write there"):
-        write_bytes(tmp_path / "a", b"")
+        atomic_write(tmp_path / "a", b"")

@@ -58,8 +58,8 @@ def report(
         if out is None:
             screen.raw(page)
         else:
-            from crystal.atomic_write import write_bytes
+            from crystal.atomic_write import atomic_write
 
-            write_bytes(out, page.encode())
+            atomic_write(out, page)
             screen.say(f"wrote {out}")
     hold(found, gates, screen)
