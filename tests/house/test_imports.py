@@ -14,9 +14,11 @@ HEAVY = ("numpy", "pyarrow", "torch", "triton", "ray", "transformers", "scipy", 
 
 
 def _loaded(code: str) -> set[str]:
-    script = f"{code}\nimport sys; print(' '.join(m for m in {HEAVY} if m in sys.modules))"
+    script = f"{code}\nimport sys; print('loaded', *(m for m in {HEAVY} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(done.stdout.strip().splitlines()[-1].split()) if done.stdout.strip() else set()
+    word, *modules = done.stdout.splitlines()[-1].split()  # the code itself may print before
+    assert word == "loaded"
+    return set(modules)
 
 
 @pytest.mark.parametrize(
