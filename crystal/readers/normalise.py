@@ -1,0 +1,229 @@
+"""Columns of one log into rows of the sample table, and each row that is none into a rejection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crystal.readers import columns, fields
+from crystal.readers.columns import NAME, Mask, mask_of
+from crystal.readers.ledger import Ledger
+from crystal.readers.paths import Place
+from crystal.readers.rejections import Judge, shown
+from crystal.samples import STAGES, Checkpoint, distribution_schema, sample_schema
+
+Rows = npt.NDArray[np.int64]
+
+
+class Refusals:
+    """The rows of a batch that are refused: the first reason of each counts."""
+
+    def __init__(self, n: int) -> None:
+        self.ok = np.ones(n, bool)
+        self.reasons: dict[int, str] = {}
+
+    def refuse(self, mask: Mask, reason: str | Callable[[int], str]) -> None:
+        """Refuse the rows of a mask that are not refused yet."""
+        for index in np.flatnonzero(mask & self.ok).tolist():
+            self.reasons[index] = reason if isinstance(reason, str) else reason(index)
+        self.ok &= ~mask
+
+
+class Normaliser:
+    """Turns the columns of one file, batch by batch, into batches of the sample table.
+
+    Parameters
+    ----------
+    file : str
+        How to call the file in messages and in the column ``source``.
+    place : Place
+        What the file's place says, for rows that do not say it themselves.
+    judge : Judge
+        What happens to bad rows.
+    ledger : Ledger
+        The checkpoints of the whole stream.
+    """
+
+    def __init__(self, file: str, place: Place, judge: Judge, ledger: Ledger) -> None:
+        self.file, self.place, self.judge, self.ledger = file, place, judge, ledger
+        self.read = 0
+        """Rows seen so far: accepted and refused."""
+
+    def batches(self, raw: dict[str, Any], rows: Rows) -> Iterator[Any]:
+        """Yield up to two batches: the samples, and the exact distributions among the rows.
+
+        Parameters
+        ----------
+        raw : dict of str to pyarrow.Array of length n
+            Fields of :data:`crystal.readers.fields.FIELDS`, of any Arrow type.
+        rows : int64 array of shape (n,)
+            Row numbers in the file, from 1.
+        """
+        n = len(rows)
+        if n == 0:
+            return
+        self.read += n
+        refusals = Refusals(n)
+        table = self._typed(raw, n, refusals)
+        self._fill(table, n)
+        self._require(table, refusals)
+        exact = mask_of(pc.or_(table["probability"].is_valid(), table["option"].is_valid()))
+        if exact.any():
+            self._judge_probabilities(table, exact, refusals)
+        if not exact.all():
+            answered = [mask_of(table[field].is_valid()) for field in ("text", "answer", "tokens")]
+            missing = ~(exact | np.logical_or.reduce(answered))
+            refusals.refuse(missing, "a row needs one of 'text', 'answer' and 'tokens', and has none")
+        for index in sorted(refusals.reasons):
+            self.judge.reject(self.file, int(rows[index]), refusals.reasons[index])
+        ok = refusals.ok
+        if not ok.any():
+            return
+        self._enter(table, ok)
+        for mask, build in ((ok & ~exact, self._samples), (ok & exact, self._distributions)):
+            if mask.any():
+                batch = build(table)
+                yield batch if mask.all() else batch.filter(pa.array(mask))
+
+    def _typed(self, raw: dict[str, Any], n: int, refusals: Refusals) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+        for field, kind in fields.FIELDS.items():
+            column = raw.get(field)
+            if column is None:
+                column = pa.nulls(n)
+            if isinstance(column, pa.ChunkedArray):
+                column = column.combine_chunks()
+            table[field], misfits, reason = columns.convert(column, kind)
+            if misfits is not None:
+                text = f"field {field!r}: {reason}"
+                refusals.refuse(misfits, _with_value(text, column))
+        return table
+
+    def _fill(self, table: dict[str, Any], n: int) -> None:
+        place = self.place
+        by_place = pc.and_(table["stage"].is_null(), table["step"].is_null())
+        table["ladder"] = _or_constant(table["ladder"], place.ladder)
+        table["stage"] = _on_values(_or_constant(table["stage"], place.stage), _as_stage)
+        if place.step is not None:
+            table["step"] = pc.fill_null(table["step"], place.step)
+        table["prompt"] = _on_values(table["prompt"], lambda values: pc.utf8_normalize(values, form="NFC"))
+        table["source"] = _or_constant(table["source"], self.file)
+        if table["checkpoint"].null_count:
+            named = _named(table["stage"], table["step"])
+            if place.checkpoint is not None:
+                named = pc.if_else(by_place, pa.scalar(place.checkpoint, pa.large_string()), named)
+            plain = pc.cast(table["checkpoint"], pa.large_string())
+            table["checkpoint"] = pc.dictionary_encode(pc.coalesce(plain, named))
+
+    def _require(self, table: dict[str, Any], refusals: Refusals) -> None:
+        for field in ("task", "prompt", "stage", "step"):
+            column = table[field]
+            if column.null_count:
+                refusals.refuse(mask_of(column.is_null()), f"field {field!r} is missing")
+        for field, fits, reason in (
+            ("task", lambda values: pc.not_equal(values, ""), "field 'task' is empty"),
+            ("stage", lambda values: pc.is_in(values, value_set=pa.array(STAGES, values.type)), "unknown stage"),
+        ):
+            column = table[field]
+            good = fits(column.dictionary)
+            if not pc.all(good, min_count=0).as_py():
+                bad = mask_of(pc.take(pc.invert(good), column.indices))
+                if field == "stage":
+                    refusals.refuse(bad, _with_value(f"{reason}, expected one of {', '.join(STAGES)}", column))
+                else:
+                    refusals.refuse(bad, reason)
+
+    def _judge_probabilities(self, table: dict[str, Any], exact: Mask, refusals: Refusals) -> None:
+        probability = table["probability"]
+        for field in ("option", "probability"):
+            refusals.refuse(exact & mask_of(table[field].is_null()), f"field {field!r} is missing")
+        values = pc.fill_null(probability, 0.0).to_numpy(zero_copy_only=False)
+        within = (values >= 0) & (values <= 1)
+        refusals.refuse(
+            exact & ~within, _with_value("field 'probability': expected a number from 0 to 1", probability)
+        )
+
+    def _enter(self, table: dict[str, Any], ok: Mask) -> None:
+        keys = pa.table({key: table[key] for key in ("ladder", "stage", "step", "checkpoint")})
+        if not ok.all():
+            keys = keys.filter(pa.array(ok))
+        for field in ("ladder", "stage", "checkpoint"):
+            index = keys.schema.get_field_index(field)
+            keys = keys.set_column(index, field, pc.cast(keys[field], pa.large_string()))
+        distinct = keys.group_by(keys.column_names, use_threads=False).aggregate([])
+        for row in distinct.to_pylist():
+            name = Checkpoint(row["ladder"], row["stage"], row["step"], row["checkpoint"])
+            self.ledger.enter(name, self.file)
+
+    def _samples(self, table: dict[str, Any]) -> Any:
+        schema = sample_schema()
+        decoding = pa.StructArray.from_arrays(
+            [pc.cast(table[field.name], field.type) for field in schema.field("decoding").type],
+            fields=list(schema.field("decoding").type),
+            mask=pc.and_(*_all_null(table)),
+        )
+        sample = pc.cast(_within(table["sample"], 2**31 - 1), pa.int32())
+        score = pc.cast(table["score"], pa.float32(), safe=False)
+        built = {**table, "decoding": decoding, "sample": sample, "score": score}
+        return pa.record_batch([built[field.name] for field in schema], schema=schema)
+
+    def _distributions(self, table: dict[str, Any]) -> Any:
+        schema = distribution_schema()
+        return pa.record_batch([table[field.name] for field in schema], schema=schema)
+
+
+def _all_null(table: dict[str, Any]) -> tuple[Any, Any]:
+    nulls = [table[field].is_null() for field in fields.DECODING]
+    head = nulls[0]
+    for other in nulls[1:-1]:
+        head = pc.and_(head, other)
+    return head, nulls[-1]
+
+
+def _within(column: Any, most: int) -> Any:
+    """Drop sample numbers that int32 cannot hold: they are a remark, and nothing is computed from them."""
+    fits = pc.less_equal(pc.abs_checked(pc.max_element_wise(column, -most)), most)
+    return pc.if_else(fits, column, pa.scalar(None, column.type))
+
+
+def _with_value(text: str, column: Any) -> Callable[[int], str]:
+    def reason(index: int) -> str:
+        try:
+            value = column[index].as_py()
+        except UnicodeDecodeError:
+            return text
+        return f"{text}, got {shown(value)}"
+
+    return reason
+
+
+def _or_constant(column: Any, value: str | None) -> Any:
+    """Fill the nulls of a name column with one value."""
+    if value is None or column.null_count == 0:
+        return column
+    if column.null_count == len(column):
+        indices = pa.array(np.zeros(len(column), np.int32))
+        return pa.DictionaryArray.from_arrays(indices, pa.array([value], pa.large_string()))
+    plain = pc.fill_null(pc.cast(column, pa.large_string()), value)
+    return pc.dictionary_encode(plain)
+
+
+def _on_values(column: Any, change: Callable[[Any], Any]) -> Any:
+    if len(column.dictionary) == 0:
+        return column
+    return pa.DictionaryArray.from_arrays(column.indices, change(column.dictionary))
+
+
+def _as_stage(values: Any) -> Any:
+    return pc.utf8_lower(pc.utf8_trim_whitespace(values))
+
+
+def _named(stage: Any, step: Any) -> Any:
+    """Return ``stage-step``: the name of a checkpoint that nobody named."""
+    plain = pc.cast(stage, pa.large_string())
+    return pc.binary_join_element_wise(plain, pc.cast(step, pa.large_string()), pa.scalar("-", pa.large_string()))
