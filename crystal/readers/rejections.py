@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ class Rejections:
 
     def __init__(self) -> None:
         self._spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # lives as long as self
+        weakref.finalize(self, self._spool.close)
         self._count = 0
         self._first: list[Rejection] = []
         self._encoder = msgspec.json.Encoder()

@@ -64,7 +64,7 @@ class Task(msgspec.Struct, frozen=True, eq=False, kw_only=True, forbid_unknown_f
     period: float | None = None
     prompts: tuple[Wording, ...] = ()
 
-    def surfaces(self) -> dict[str, str]:
+    def surfaces(self, where: str = "") -> dict[str, str]:
         """Return every way to write an option, reduced to words, with the option it means.
 
         Raises
@@ -72,6 +72,7 @@ class Task(msgspec.Struct, frozen=True, eq=False, kw_only=True, forbid_unknown_f
         TaskError
             If one way would mean two options, or has no word in it.
         """
+        where = where or f"task {self.id!r}"
         written = [(option, option) for option in self.options]
         written += [(form, option) for option, forms in self.aliases.items() for form in forms]
         if self.plurals:
@@ -81,11 +82,11 @@ class Task(msgspec.Struct, frozen=True, eq=False, kw_only=True, forbid_unknown_f
         meaning: dict[str, str] = {}
         for reduced, (form, option) in zip(plain, written, strict=True):
             if not reduced:
-                raise TaskError("an option has no word in it", where=f"task {self.id!r}", got=repr(form))
+                raise TaskError("an option has no word in it", where=where, got=repr(form))
             if meaning.setdefault(reduced, option) != option:
                 raise TaskError(
                     "one answer would mean two options",
-                    where=f"task {self.id!r}",
+                    where=where,
                     got=f"{form!r} for {meaning[reduced]!r} and {option!r}",
                     fix="write each option and alias once",
                 )
@@ -102,7 +103,7 @@ class Task(msgspec.Struct, frozen=True, eq=False, kw_only=True, forbid_unknown_f
         if strangers:
             raise TaskError("aliases for what is no option", where=where, got=", ".join(map(repr, strangers)))
         self._check_positions(where)
-        known = self.surfaces()
+        known = self.surfaces(where)
         plain = wording.without_articles(wording.words(pa.array(list(self.common_words), pa.large_string())))
         for word, reduced in zip(self.common_words, plain.to_pylist(), strict=True):
             if reduced not in known:
