@@ -86,5 +86,13 @@ def _rows(document: Any, name: str) -> Iterator[dict[str, Any]]:
                         expected=f"{len(candidates)} numbers",
                     )
                 for option, probability in zip(candidates, probabilities, strict=True):
-                    cells = (ladder if isinstance(ladder, str) else None, stage, step, task, framing, "verb", framing)
+                    cells = (
+                        ladder if isinstance(ladder, str) else None,
+                        stage,
+                        step,
+                        task,
+                        framing,
+                        "verb",
+                        framing,
+                    )
                     yield dict(zip(_NAMES, (*cells, option, probability), strict=True))

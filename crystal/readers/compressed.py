@@ -45,6 +45,7 @@ class ByteSource:
 
     @property
     def digest(self) -> str:
+        """Hash of the bytes read so far."""
         return self._hash.hexdigest()
 
     def chunks(self) -> Generator[bytes]:

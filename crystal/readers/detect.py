@@ -55,11 +55,11 @@ def by_name(path: Path) -> str | None:
 
 
 def by_content(start: bytes) -> str | None:
-    """Return the format that the first bytes of a file show, or None.
+    r"""Return the format that the first bytes of a file show, or None.
 
     Examples
     --------
-    >>> by_content(b'{"task": "coin"}\\n'), by_content(b"PAR1..."), by_content(b"task,text")
+    >>> by_content(b'{"task": "coin"}\n'), by_content(b"PAR1..."), by_content(b"task,text")
     ('jsonl', 'parquet', None)
     """
     if start.startswith(b"PAR1"):

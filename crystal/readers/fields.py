@@ -82,10 +82,15 @@ class FieldMap(msgspec.Struct, frozen=True):
         for field, name in (mapping or {}).items():
             if field not in FIELDS:
                 raise SettingsError(
-                    "there is no such field to map", where="--map", expected=f"one of {', '.join(FIELDS)}", got=repr(field)
-                )  # fmt: skip
+                    "there is no such field to map",
+                    where="--map",
+                    expected=f"one of {', '.join(FIELDS)}",
+                    got=repr(field),
+                )
             if not isinstance(name, str) or not name:
-                raise SettingsError("a field maps to the name of another", where="--map", got=f"{field}={name!r}")
+                raise SettingsError(
+                    "a field maps to the name of another", where="--map", got=f"{field}={name!r}"
+                )
         return cls(dict(mapping or {}))
 
     def resolve(self, present: Iterable[str]) -> dict[str, str]:

@@ -86,7 +86,7 @@ class BlockDecoder:
         kinds: dict[str, str] = {}
         for field, kind in self._kinds.items():
             place = self.places[field]
-            # One name may serve two fields, such as a prompt that is the text; of two kinds only line by line.
+            # One name may serve two fields (a prompt that is the text); of two kinds only line by line.
             self._nested |= _TYPES[kinds.setdefault(place, kind)][0] is not _TYPES[kind][0]
         members = [
             (f"f{index}", _TYPES[kind][0] | None, msgspec.field(default=None, name=place))
@@ -105,7 +105,13 @@ class BlockDecoder:
                 if len(records) == count:  # no blank lines: row i is line i
                     values = zip(*map(self._values, records), strict=True)
                     return self._columns(values), np.arange(line, line + count)
-            except (msgspec.MsgspecError, UnicodeDecodeError, pa.ArrowException, OverflowError, RecursionError):
+            except (
+                msgspec.MsgspecError,
+                UnicodeDecodeError,
+                pa.ArrowException,
+                OverflowError,
+                RecursionError,
+            ):
                 pass
         return self._by_line(block, line, reject)
 
@@ -130,7 +136,9 @@ class BlockDecoder:
             for field, cell in row.items():
                 table[field].append(cell)
         raw = {
-            field: pa.array(table[field], _TYPES[kind][1]) for field, kind in fields.FIELDS.items() if table[field]
+            field: pa.array(table[field], _TYPES[kind][1])
+            for field, kind in fields.FIELDS.items()
+            if table[field]
         }
         return raw, np.array(rows, np.int64)
 
@@ -156,7 +164,7 @@ def object_of(line: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, RecursionError) as error:
         row = _lenient(line, error)
     if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, got {shown(row)}")  # noqa: TRY004  # one signal for all
+        raise ValueError(f"expected a JSON object, got {shown(row)}")  # one signal for all
     return row
 
 

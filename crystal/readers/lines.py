@@ -12,7 +12,7 @@ _BOM = b"\xef\xbb\xbf"
 def blocks(
     chunks: Iterable[bytes], damaged: Callable[[], bool], too_long: Callable[[int], None]
 ) -> Iterator[tuple[bytes, int]]:
-    """Yield ``(block, line)``: whole lines, and the number of the block's first line (from 1).
+    r"""Yield ``(block, line)``: whole lines, and the number of the block's first line (from 1).
 
     Parameters
     ----------
@@ -25,21 +25,21 @@ def blocks(
 
     Examples
     --------
-    >>> list(blocks([b"a\\nb", b"c\\nd"], lambda: False, print))
-    [(b'a\\nbc\\nd', 1)]
+    >>> list(blocks([b"a\nb", b"c\nd"], lambda: False, print))
+    [(b'a\nbc\nd', 1)]
     """
     parts: list[bytes] = []
     size, line = 0, 1
-    dropping = first = True
+    first = True
     dropping = False
     for chunk in chunks:
         if first:
-            chunk, first = chunk.removeprefix(_BOM), False  # noqa: PLW2901
+            chunk, first = chunk.removeprefix(_BOM), False
         if dropping:
             end = chunk.find(b"\n")
             if end < 0:
                 continue
-            chunk, dropping = chunk[end:], False  # noqa: PLW2901
+            chunk, dropping = chunk[end:], False
         parts.append(chunk)
         size += len(chunk)
         if size < BLOCK:

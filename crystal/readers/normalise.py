@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crystal.readers import columns, fields
-from crystal.readers.columns import NAME, Mask, mask_of
+from crystal.readers.columns import Mask, mask_of
 from crystal.readers.ledger import Ledger
 from crystal.readers.paths import Place
 from crystal.readers.rejections import Judge, shown
@@ -70,7 +70,7 @@ class Normaliser:
         self.read += n
         refusals = Refusals(n)
         table = self._typed(raw, n, refusals)
-        self._fill(table, n)
+        self._fill(table)
         self._require(table, refusals)
         exact = mask_of(pc.or_(table["probability"].is_valid(), table["option"].is_valid()))
         if exact.any():
@@ -104,7 +104,7 @@ class Normaliser:
                 refusals.refuse(misfits, _with_value(text, column))
         return table
 
-    def _fill(self, table: dict[str, Any], n: int) -> None:
+    def _fill(self, table: dict[str, Any]) -> None:
         place = self.place
         by_place = pc.and_(table["stage"].is_null(), table["step"].is_null())
         table["ladder"] = _or_constant(table["ladder"], place.ladder)
@@ -125,18 +125,11 @@ class Normaliser:
             column = table[field]
             if column.null_count:
                 refusals.refuse(mask_of(column.is_null()), f"field {field!r} is missing")
-        for field, fits, reason in (
-            ("task", lambda values: pc.not_equal(values, ""), "field 'task' is empty"),
-            ("stage", lambda values: pc.is_in(values, value_set=pa.array(STAGES, values.type)), "unknown stage"),
-        ):
-            column = table[field]
-            good = fits(column.dictionary)
-            if not pc.all(good, min_count=0).as_py():
-                bad = mask_of(pc.take(pc.invert(good), column.indices))
-                if field == "stage":
-                    refusals.refuse(bad, _with_value(f"{reason}, expected one of {', '.join(STAGES)}", column))
-                else:
-                    refusals.refuse(bad, reason)
+        task, stage = table["task"], table["stage"]
+        refusals.refuse(_rows_with(task, pc.equal(task.dictionary, "")), "field 'task' is empty")
+        known = pc.is_in(stage.dictionary, value_set=pa.array(STAGES, pa.large_string()))
+        expected = f"unknown stage, expected one of {', '.join(STAGES)}"
+        refusals.refuse(_rows_with(stage, pc.invert(known)), _with_value(expected, stage))
 
     def _judge_probabilities(self, table: dict[str, Any], exact: Mask, refusals: Refusals) -> None:
         probability = table["probability"]
@@ -202,6 +195,13 @@ def _with_value(text: str, column: Any) -> Callable[[int], str]:
     return reason
 
 
+def _rows_with(column: Any, values: Any) -> Mask:
+    """Return the rows of a dictionary column whose value a mask over its dictionary marks."""
+    if not pc.any(values, min_count=0).as_py():
+        return np.zeros(len(column), bool)
+    return mask_of(pc.take(values, column.indices))
+
+
 def _or_constant(column: Any, value: str | None) -> Any:
     """Fill the nulls of a name column with one value."""
     if value is None or column.null_count == 0:
@@ -226,4 +226,6 @@ def _as_stage(values: Any) -> Any:
 def _named(stage: Any, step: Any) -> Any:
     """Return ``stage-step``: the name of a checkpoint that nobody named."""
     plain = pc.cast(stage, pa.large_string())
-    return pc.binary_join_element_wise(plain, pc.cast(step, pa.large_string()), pa.scalar("-", pa.large_string()))
+    return pc.binary_join_element_wise(
+        plain, pc.cast(step, pa.large_string()), pa.scalar("-", pa.large_string())
+    )

@@ -85,7 +85,9 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[LogFile], li
             found, others = _walk(path)
             if not found:
                 kinds = ".jsonl, .csv, .tsv, .parquet, .arrow (each also .gz or .zst)"
-                raise InputError("the folder holds no logs", where=str(argument), expected=f"files such as {kinds}")
+                raise InputError(
+                    "the folder holds no logs", where=str(argument), expected=f"files such as {kinds}"
+                )
             skipped += others
         elif path.exists():
             found = [LogFile(path, str(argument), PurePosixPath(path.name))]

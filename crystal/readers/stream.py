@@ -260,15 +260,27 @@ def read(
     """
     if format != "auto" and format not in _READERS:
         raise SettingsError(
-            "there is no such format", where="format", expected=f"auto, {', '.join(_READERS)}", got=repr(format)
+            "there is no such format",
+            where="format",
+            expected=f"auto, {', '.join(_READERS)}",
+            got=repr(format),
         )
     if on_error not in ("raise", "collect"):
-        raise SettingsError("unknown on_error", where="on_error", expected="raise or collect", got=repr(on_error))
+        raise SettingsError(
+            "unknown on_error", where="on_error", expected="raise or collect", got=repr(on_error)
+        )
     if batch_rows < 1:
         raise SettingsError("batch_rows must be positive", where="batch_rows", got=str(batch_rows))
     rules = [CheckpointRule.parse(rule) for rule in checkpoints]
     return SampleStream(
-        paths, format, load(tasks), parse_rule(answer), Judge(on_error), FieldMap.of(mapping), rules, batch_rows
+        paths,
+        format,
+        load(tasks),
+        parse_rule(answer),
+        Judge(on_error),
+        FieldMap.of(mapping),
+        rules,
+        batch_rows,
     )
 
 

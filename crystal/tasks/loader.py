@@ -102,8 +102,10 @@ def _task(table: Any, where: str) -> Task:
     except msgspec.ValidationError as error:
         named = table.get("id") if isinstance(table, dict) else None
         raise TaskError(
-            f"a task that cannot be used: {error}", where=where, got=None if named is None else f"task {named!r}",
+            f"a task that cannot be used: {error}",
+            where=where,
+            got=None if named is None else f"task {named!r}",
             fix="see docs/tasks.md",
-        ) from error  # fmt: skip
+        ) from error
     task.check(where)
     return task

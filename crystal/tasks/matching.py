@@ -89,7 +89,9 @@ def _plain(phrases: tuple[str, ...]) -> list[str]:
 
 def _either(forms: list[str]) -> str:
     # RE2 prefers alternatives in their order, so the longest goes first.
-    return "|".join(re.escape(form).replace(r"\ ", " ") for form in sorted(forms, key=lambda form: (-len(form), form)))
+    return "|".join(
+        re.escape(form).replace(r"\ ", " ") for form in sorted(forms, key=lambda form: (-len(form), form))
+    )
 
 
 def _first(forms: list[str]) -> str:

@@ -72,7 +72,7 @@ def spaced(plain: Any) -> Any:
 
 
 def first_line(texts: Any) -> Any:
-    """Return each text from its first word's first letter to the end of that line; null where it has no word."""
+    """Return the first line that has a word, from that word on; null where a text has no word."""
     return pc.struct_field(pc.extract_regex(texts, rf"(?P<line>[{WORD}][^{LINE_ENDS}]*)"), 0)
 
 

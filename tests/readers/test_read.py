@@ -59,8 +59,13 @@ def as_arrows(path: Path) -> None:
 
 
 FORMATS: dict[str, Callable[[Path], None]] = {
-    "jsonl": as_jsonl, "csv": as_csv, "tsv": as_tsv, "parquet": as_parquet, "arrow": as_arrow, "arrows": as_arrows,
-}  # fmt: skip
+    "jsonl": as_jsonl,
+    "csv": as_csv,
+    "tsv": as_tsv,
+    "parquet": as_parquet,
+    "arrow": as_arrow,
+    "arrows": as_arrows,
+}
 PACKERS = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}
 
 
@@ -87,7 +92,10 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, form: str, packed: str
         batch.validate(full=True)
     assert [essence(row) for batch in batches for row in batch.to_pylist()] == ROWS
     assert stream.rows == stream.samples == len(ROWS)
-    assert stream.checkpoints == [Checkpoint("tulu", "base", 0, "Tulu base"), Checkpoint("tulu", "sft", 1, "Tulu sft")]
+    assert stream.checkpoints == [
+        Checkpoint("tulu", "base", 0, "Tulu base"),
+        Checkpoint("tulu", "sft", 1, "Tulu sft"),
+    ]
     assert [(part.start, part.stop) for part in stream.ranges] == [(0, len(ROWS))]
     assert stream.bytes_read == stream.bytes_total == path.stat().st_size
 
@@ -118,7 +126,11 @@ def test_a_stream_is_an_arrow_source_itself(tmp_path: Path) -> None:
 def test_views_dictionaries_and_slices_are_text_too() -> None:
     table = pa.Table.from_pylist(ROWS)
     for kind in (pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
-        column = table["task"].combine_chunks().cast(kind) if kind != pa.string_view() else table["task"].cast(kind)
+        column = (
+            table["task"].combine_chunks().cast(kind)
+            if kind != pa.string_view()
+            else table["task"].cast(kind)
+        )
         changed = table.set_column(table.schema.get_field_index("task"), "task", column)
         assert [essence(row) for row in rows_of(readers.read(changed.slice(3)))] == ROWS[3:]
 
@@ -133,7 +145,14 @@ def test_null_dictionary_values_are_missing_fields() -> None:
 
 
 def test_fields_are_mapped_and_friendly_names_known(tmp_path: Path) -> None:
-    row = {"model": "m", "stage": "SFT", "global_step": 3.0, "meta": {"topic": "coin"}, "question": 7, "output": "x"}
+    row = {
+        "model": "m",
+        "stage": "SFT",
+        "global_step": 3.0,
+        "meta": {"topic": "coin"},
+        "question": 7,
+        "output": "x",
+    }
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
     (got,) = rows_of(readers.read(tmp_path, mapping={"task": "meta.topic"}))
     assert (got["checkpoint"], got["stage"], got["step"], got["task"]) == ("m", "sft", 3, "coin")
@@ -150,7 +169,15 @@ def test_one_column_can_serve_two_fields(tmp_path: Path) -> None:
 
 
 def test_the_right_name_wins_over_its_aliases(tmp_path: Path) -> None:
-    row = {"task": "t", "stage": "sft", "step": 1, "prompt": "p", "input": "long", "output": "no", "text": "yes"}
+    row = {
+        "task": "t",
+        "stage": "sft",
+        "step": 1,
+        "prompt": "p",
+        "input": "long",
+        "output": "no",
+        "text": "yes",
+    }
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
     (got,) = rows_of(readers.read(tmp_path))
     assert (got["prompt"], got["text"]) == ("p", "yes")
@@ -228,7 +255,15 @@ def test_other_files_of_a_folder_are_passed_over(tmp_path: Path) -> None:
     assert sorted(Path(name).name for name in stream.skipped) == ["README.md", "results.json"]
 
 
-EXACT = {"stage": "sft", "step": 1, "task": "t", "prompt": "p", "family": "f", "option": "yes", "probability": 0.25}
+EXACT = {
+    "stage": "sft",
+    "step": 1,
+    "task": "t",
+    "prompt": "p",
+    "family": "f",
+    "option": "yes",
+    "probability": 0.25,
+}
 
 
 def test_rows_with_a_probability_are_distributions(tmp_path: Path) -> None:

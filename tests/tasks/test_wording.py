@@ -14,8 +14,9 @@ from crystal.errors import TaskError
 from crystal.tasks import wording
 from crystal.tasks.answers import canonical, extract, parse_rule
 
-ALPHABET = "abtheAN éÉ'’-‐.,:;!?*_\"\n\r\t 0179²ßЖ中🐶♠\u0301\u2028"
-TEXTS = st.one_of(st.text(ALPHABET, max_size=40), st.lists(st.sampled_from(["a", "an", "the", "The", "blue", "7.5", "-"])).map(" ".join))  # fmt: skip
+ALPHABET = "abtheAN éÉ'\u2019-\u2010.,:;!?*_\"\n\r\t 0179²ßЖ中🐶♠\u0301\u2028"
+PIECES = st.sampled_from(["a", "an", "the", "The", "blue", "7.5", "-"])
+TEXTS = st.one_of(st.text(ALPHABET, max_size=40), st.lists(PIECES).map(" ".join))
 
 
 def is_word_character(c: str) -> bool:
@@ -24,8 +25,8 @@ def is_word_character(c: str) -> bool:
 
 def reference_words(text: str) -> list[str]:
     text = unicodedata.normalize("NFC", "".join(c.lower() for c in text))
-    text = re.sub("[‘’ʼ＇]", "'", text)
-    text = re.sub("[‐‑]", "-", text)
+    text = re.sub("[\u2018\u2019\u02bc\uff07]", "'", text)
+    text = re.sub("[\u2010\u2011]", "-", text)
     text = "".join(c if is_word_character(c) or c in "'-.," else " " for c in text)
     kept = []
     for i, c in enumerate(text):
@@ -88,7 +89,7 @@ def test_rules_are_those_of_the_definition(rule: str, texts: list[str], stage: s
         ("A", "a"),
         ("An apple a day", "apple day"),
         ("CAFE\u0301", "caf\u00e9"),
-        ("It’s", "it's"),
+        ("It\u2019s", "it's"),
         ("1,000", "1,000"),
         ("x\r\ny", "x"),
         ("?!", None),
@@ -123,4 +124,8 @@ def test_nulls_chunks_and_empty_arrays_pass() -> None:
 
 
 def test_answers_of_a_log_stand_as_they_are() -> None:
-    assert canonical(pa.array([" Sky Blue ", "  ", None], pa.large_string())).to_pylist() == ["Sky Blue", None, None]
+    assert canonical(pa.array([" Sky Blue ", "  ", None], pa.large_string())).to_pylist() == [
+        "Sky Blue",
+        None,
+        None,
+    ]
