@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crystal.errors import CrystalError as CrystalError
+    from crystal.readers.stream import read as read
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
     from crystal.statistics.entropy import entropy as entropy
 
@@ -18,9 +19,10 @@ _HOMES = {
     "CrystalError": "crystal.errors",
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
+    "read": "crystal.readers.stream",
 }
 
-__all__ = ["CrystalError", "__version__", "divergence_matrix", "entropy"]  # __version__ is resolved below
+__all__ = ["CrystalError", "__version__", "divergence_matrix", "entropy", "read"]  # __version__ is resolved below
 
 
 def __getattr__(name: str) -> Any:
