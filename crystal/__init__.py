@@ -22,7 +22,13 @@ _HOMES = {
     "read": "crystal.readers.stream",
 }
 
-__all__ = ["CrystalError", "__version__", "divergence_matrix", "entropy", "read"]  # __version__ is resolved below
+__all__ = [
+    "CrystalError",
+    "__version__",
+    "divergence_matrix",
+    "entropy",
+    "read",
+]  # __version__ is resolved below
 
 
 def __getattr__(name: str) -> Any:

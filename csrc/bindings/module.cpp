@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, m) {
     // named.
     m.attr("INTERFACE") = 1;
     crystal::bindings::bind_blend(m);
+    crystal::bindings::bind_tables(m);
 }
