@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crystal.errors import SettingsError
+from crystal.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from crystal.phases.results import PhaseReport
     from crystal.phases.settings import Settings
     from crystal.readers.rejections import Rejections
+    from crystal.readers.stream import SampleStream
     from crystal.states.measurement import Measurement
 
 Progress = Callable[[str, int, int | None], None]
@@ -28,6 +29,7 @@ def analyze(
     mapping: Mapping[str, str] | None = None,
     checkpoints: Sequence[str] = (),
     on_error: str = "raise",
+    allow_duplicates: bool = False,
     alpha: float = 0.05,
     seed: int = 0,
     order: Sequence[str] = (),
@@ -58,6 +60,8 @@ def analyze(
         ``GLOB=ladder/stage/step[/name]`` for files whose rows do not say which checkpoint they are from.
     on_error : {"raise", "collect"}
         Stop at the first bad record, or refuse it, count it and go on.
+    allow_duplicates : bool
+        Count a content again that comes twice, such as two equal files.
     alpha : float
         Level of every test and, as 1 - alpha, of every interval; in (0, 0.5).
     seed : int
@@ -103,6 +107,7 @@ def analyze(
         mapping=mapping,
         checkpoints=checkpoints,
         on_error=on_error,
+        allow_duplicates=allow_duplicates,
         progress=progress,
     )
     report = classify_measurement(
@@ -122,6 +127,7 @@ def read_and_measure(
     mapping: Mapping[str, str] | None = None,
     checkpoints: Sequence[str] = (),
     on_error: str = "raise",
+    allow_duplicates: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Measurement, Rejections]:
     """Read samples and count them; the arguments are those of :func:`analyze`.
@@ -148,8 +154,27 @@ def read_and_measure(
         mapping=mapping,
         checkpoints=checkpoints,
     )
-    measurement = measure(stream)
+    measurement = measure(stream, allow_duplicates=allow_duplicates, progress=progress)
+    _refuse_empty(measurement, stream)
     return measurement, stream.rejections
+
+
+def _refuse_empty(measurement: Measurement, stream: SampleStream) -> None:
+    """Refuse an input without one valid answer: every number of a report would be unknown.
+
+    Raises
+    ------
+    InputError
+        If all samples are off-task.
+    """
+    options = measurement.counts.result()["option"]
+    if not measurement.exact and options.null_count == len(options):
+        raise InputError(
+            "no sample of the input has a valid answer",
+            where=", ".join(stream.files[:3]) + (" ..." if len(stream.files) > 3 else ""),
+            got=f"{stream.samples:,} samples, all off-task",
+            fix="choose another rule with answer=... (--answer), or other option lists with tasks=... (--tasks)",
+        )
 
 
 def classify_measurement(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crystal.cli import options
-from crystal.cli.screen import Screen
+from crystal.cli.screen import Progress, Screen
+
+if TYPE_CHECKING:
+    from crystal.readers.stream import SampleStream
 
 EXAMPLES = """\b
 Examples:
@@ -41,19 +45,29 @@ def convert(
     The table has one row a sample (or one row an option, for exact distributions). Refused records are
     listed beside FILE, in FILE.rejected.jsonl.
     """
-    from crystal import analysis
+    from crystal.readers import read
+    from crystal.readers.sample_file import check_target, write_samples
+    from crystal.report.folder import write_rejected
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
+    check_target(out)
+    stream = read(
+        paths,
+        format=log_format,
+        mapping=options.mapping(field_map),
+        checkpoints=tuple(checkpoint or ()),
+        on_error=on_error,
+    )
     with screen.progress() as progress:
-        rows, rejected = analysis.convert(
-            paths,
-            out,
-            format=log_format,
-            mapping=options.mapping(field_map),
-            checkpoints=tuple(checkpoint or ()),
-            on_error=on_error,
-            progress=progress,
-        )
-    if rejected:
-        screen.say(f"refused {rejected:,} records; see {out}.rejected.jsonl")
-    screen.result({"path": str(out), "rows": rows, "rejected": rejected}, f"wrote {out}: {rows:,} rows")
+        rows = write_samples(_watched(stream, progress), out)
+    if rejected := write_rejected(stream.rejections, out):
+        screen.say(f"refused {len(stream.rejections):,} records; see {rejected}")
+    document = {"path": str(out), "rows": rows, "rejected": len(stream.rejections)}
+    screen.result(document, f"wrote {out}: {rows:,} rows")
+
+
+def _watched(stream: SampleStream, progress: Progress | None) -> Iterator[Any]:
+    for batch in stream:
+        if progress is not None:
+            progress("reading", stream.bytes_read, stream.bytes_total or None)
+        yield batch

@@ -29,6 +29,7 @@ def measure(
     field_map: options.Map = None,
     checkpoint: options.CheckpointRules = None,
     on_error: options.OnError = "collect",
+    allow_duplicates: options.AllowDuplicates = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -39,7 +40,7 @@ def measure(
     Refused records are listed beside FILE, in FILE.rejected.jsonl.
     """
     from crystal import analysis
-    from crystal.atomic_write import atomic_path
+    from crystal.report.folder import write_rejected
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     with screen.progress() as progress:
@@ -51,15 +52,10 @@ def measure(
             mapping=options.mapping(field_map),
             checkpoints=tuple(checkpoint or ()),
             on_error=on_error,
+            allow_duplicates=allow_duplicates,
             progress=progress,
         )
-    rejected = out.with_name(out.name + ".rejected.jsonl")
-    if len(rejections):
-        with atomic_path(rejected) as scratch:
-            rejections.write_jsonl(scratch)
+    if rejected := write_rejected(rejections, out):
         screen.say(f"refused {len(rejections):,} records; see {rejected}")
-    elif rejected.is_file():
-        rejected.unlink()  # of an earlier run: it would tell of records that were not refused
-    with atomic_path(out) as scratch:
-        measurement.save(scratch)
+    measurement.save(out)
     screen.result(describe(measurement, out), f"wrote {out}: {summary(measurement)}")

@@ -30,18 +30,20 @@ def load(path: Path) -> Measurement:
 
 def describe(measurement: Measurement, path: Path) -> dict[str, Any]:
     """Return what is in a measurement, for ``--json``."""
-    inputs = measurement.inputs
+    manifest = measurement.manifest
     return {
         "path": str(path),
         "digest": measurement.digest(),
-        "files": list(inputs.files),
-        "samples": inputs.samples,
-        "rejected": inputs.rejected,
-        "ladders": sorted(measurement.ladder_names()),
+        "files": list(manifest.files),
+        "samples": manifest.samples,
+        "rejected": manifest.rejected,
+        "settings": dict(measurement.settings),
+        "tasks": sorted(measurement.tasks),
     }
 
 
 def summary(measurement: Measurement) -> str:
     """Say what is in a measurement, on one line."""
-    inputs = measurement.inputs
-    return f"{inputs.samples:,} samples from {len(inputs.files)} files, {inputs.rejected:,} records refused"
+    manifest = measurement.manifest
+    files = f"{len(manifest.files)} file{'' if len(manifest.files) == 1 else 's'}"
+    return f"{manifest.samples:,} samples from {files}, {manifest.rejected:,} records refused"

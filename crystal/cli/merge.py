@@ -24,9 +24,7 @@ def merge(
         Path,
         typer.Option("--out", "-o", metavar="FILE", help="Measurement file to write.", show_default=False),
     ],
-    allow_duplicates: Annotated[
-        bool, typer.Option("--allow-duplicates", help="Count samples again that are in more than one file.")
-    ] = False,
+    allow_duplicates: options.AllowDuplicates = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -35,13 +33,11 @@ def merge(
 
     Samples that two of them counted from the same place are refused, unless told otherwise.
     """
-    from crystal.atomic_write import atomic_path
     from crystal.cli.measurements import load
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     total = load(paths[0])
     for path in paths[1:]:
         total.merge(load(path), allow_duplicates=allow_duplicates)
-    with atomic_path(out) as scratch:
-        total.save(scratch)
+    total.save(out)
     screen.result(describe(total, out), f"wrote {out}: {summary(total)}")

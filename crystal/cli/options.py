@@ -67,6 +67,9 @@ OnError = Annotated[
     str,
     typer.Option("--on-error", metavar="collect|raise", help="Refuse bad records and go on, or stop at one."),
 ]
+AllowDuplicates = Annotated[
+    bool, typer.Option("--allow-duplicates", help="Count what comes twice again, instead of refusing it.")
+]
 
 Alpha = Annotated[float, typer.Option("--alpha", help="Level of every test, 1 - level of every interval.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the generator: the same seed, the same bytes.")]

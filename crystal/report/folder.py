@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crystal.atomic_write import atomic_files
+from crystal.atomic_write import atomic_files, atomic_path
 from crystal.errors import SettingsError
 from crystal.phases.results import PhaseReport
 
@@ -107,3 +107,22 @@ def write_folder(
         if rejections is not None:
             rejections.write_jsonl(scratch / REJECTED)
         (scratch / JSON).write_bytes(report.to_json() + b"\n")
+
+
+def write_rejected(rejections: Rejections, beside: str | Path) -> Path | None:
+    """List refused records in ``BESIDE.rejected.jsonl``, if there are any.
+
+    A list of an earlier run is removed: it would tell of records that were not refused.
+
+    Returns
+    -------
+    Path or None
+        The file, if it was written.
+    """
+    path = Path(f"{beside}.rejected.jsonl")
+    if not len(rejections):
+        path.unlink(missing_ok=True)
+        return None
+    with atomic_path(path) as scratch:
+        rejections.write_jsonl(scratch)
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from crystal.states.measurement import Measurement
+    from crystal.states.task_options import TaskOptions
 
 COUNTS_SCHEMA_VERSION = "1.0"
 
@@ -59,15 +61,15 @@ def counts_table(measurement: Measurement) -> pa.Table:
     import pyarrow as pa
 
     parts = [
-        _named(measurement.counts.result(), "count"),
-        _named(measurement.exact.result(), "probability"),
+        _named(measurement, measurement.counts.result(), "count"),
+        _named(measurement, measurement.exact.result(), "probability"),
     ]
     table = pa.concat_tables(parts)
     keys = ("ladder", "step", "stage", "checkpoint", "task", "family", "prompt", "option", "count")
     return table.sort_by([(key, "ascending") for key in keys]).cast(counts_schema())
 
 
-def _named(table: pa.Table, value: str) -> pa.Table:
+def _named(measurement: Measurement, table: pa.Table, value: str) -> pa.Table:
     """Take the keys of a state's table apart into the columns of the export, as plain strings."""
     import pyarrow as pa
 
@@ -82,16 +84,17 @@ def _named(table: pa.Table, value: str) -> pa.Table:
 
     option = table.column("option").combine_chunks().cast(text)
     size = table.num_rows
+    tasks = table.column("task").combine_chunks().cast(text)
     columns = {
         "ladder": taken([c.ladder for c in checkpoints], text, rung),
         "stage": taken([c.stage for c in checkpoints], text, rung),
         "step": taken([c.step for c in checkpoints], pa.int64(), rung),
         "checkpoint": taken([c.name for c in checkpoints], text, rung),
-        "task": table.column("task").combine_chunks().cast(text),
+        "task": tasks,
         "family": taken([p.family or None for p in wordings], text, prompt),
         "prompt": taken([p.prompt for p in wordings], text, prompt),
         "option": option,
-        "valid": option.is_valid(),
+        "valid": _valid(tasks, option, measurement.tasks),
         "count": table.column("count").cast(pa.int64()) if value == "count" else pa.nulls(size, pa.int64()),
         "probability": (
             table.column("probability").cast(pa.float64())
@@ -100,6 +103,18 @@ def _named(table: pa.Table, value: str) -> pa.Table:
         ),
     }
     return pa.table(columns)
+
+
+def _valid(tasks: pa.Array, option: pa.Array, bound: Mapping[str, TaskOptions]) -> pa.Array:
+    """Mark the answers that count: not null, and in the option list where one is bound."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    valid = option.is_valid()
+    for name, task in bound.items():
+        listed = pc.is_in(option, value_set=pa.array(task.options, pa.large_string()))
+        valid = pc.and_(valid, pc.or_(listed, pc.not_equal(tasks, name)))
+    return valid
 
 
 def _distinct(column: pa.ChunkedArray) -> tuple[list[str], pa.Array]:
