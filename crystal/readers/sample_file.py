@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -63,12 +64,10 @@ def write_samples(batches: Iterable[pa.RecordBatch], path: str | os.PathLike[str
         first = next(batches, None)
         if first is None:
             raise InputError("there are no rows to write", where=str(path))
-        with scratch.open("wb") as file:
-            write, close = _writer(suffix, file, first.schema)
+        with scratch.open("wb") as file, _writer(suffix, file, first.schema) as write:
             for batch in _one_kind(first, batches):
                 write(batch)
                 rows += batch.num_rows
-            close()
     return rows
 
 
@@ -84,30 +83,30 @@ def _one_kind(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator
         yield batch
 
 
-def _writer(
-    suffix: str, file: Any, schema: pa.Schema
-) -> tuple[Callable[[pa.RecordBatch], object], Callable[[], object]]:
+@contextlib.contextmanager
+def _writer(suffix: str, file: Any, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], object]]:
     import pyarrow as pa
 
     if suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        parquet = pq.ParquetWriter(file, schema, compression="zstd")
-        return parquet.write_batch, parquet.close
-    if suffix == ".arrow":
+        with pq.ParquetWriter(file, schema, compression="zstd") as parquet:
+            yield parquet.write_batch
+    elif suffix == ".arrow":
         # Each batch may bring its own dictionary, and a file allows only ones that grow: so plain strings.
         plain = pa.schema([_plain(field) for field in schema], schema.metadata)
-        ipc = pa.ipc.new_file(file, plain)
-        return lambda batch: ipc.write_batch(batch.cast(plain)), ipc.close
-    import msgspec
+        with pa.ipc.new_file(file, plain) as ipc:
+            yield lambda batch: ipc.write_batch(batch.cast(plain))
+    else:
+        import msgspec
 
-    encode = msgspec.json.Encoder().encode
+        encode = msgspec.json.Encoder().encode
 
-    def write(batch: pa.RecordBatch) -> None:
-        for row in batch.to_pylist():
-            file.write(encode({name: value for name, value in row.items() if value is not None}) + b"\n")
+        def write(batch: pa.RecordBatch) -> None:
+            for row in batch.to_pylist():
+                file.write(encode({name: value for name, value in row.items() if value is not None}) + b"\n")
 
-    return write, lambda: None
+        yield write
 
 
 def _plain(field: pa.Field) -> pa.Field:
