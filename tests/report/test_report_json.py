@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jsonschema
 import pytest
 
 from crystal.errors import InputError
-from crystal.phases.results import PhaseReport
+from crystal.phases.results import CHECKPOINT_METRICS, TRANSITION_METRICS, PhaseReport
 from crystal.report.report_json import generate_schema, parse_report, read_report, schema
 
 Factory = Callable[..., PhaseReport]
@@ -103,3 +104,12 @@ def test_missing_file_and_folder(tmp_path: Path, make_report: Factory) -> None:
         read_report(tmp_path)
     (tmp_path / "report.json").write_bytes(make_report().to_json())
     assert read_report(tmp_path).inputs.samples == 2830
+
+
+def test_every_field_and_metric_is_described_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"`([^`]+)`", page))
+    fields = {field for definition in schema()["$defs"].values() for field in definition["properties"]}
+    assert fields <= words, fields - words
+    metrics = {*CHECKPOINT_METRICS, *TRANSITION_METRICS}
+    assert metrics <= words, metrics - words
