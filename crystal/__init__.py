@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crystal.errors import CrystalError as CrystalError
+    from crystal.ops.tokens import token_stats as token_stats
     from crystal.readers.stream import read as read
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
     from crystal.statistics.entropy import entropy as entropy
@@ -20,6 +21,7 @@ _HOMES = {
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
     "read": "crystal.readers.stream",
+    "token_stats": "crystal.ops.tokens",
 }
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "divergence_matrix",
     "entropy",
     "read",
+    "token_stats",
 ]  # __version__ is resolved below
 
 

@@ -1,1 +1,15 @@
-"""Triton kernels of crystal, installed as ``crystal.kernels``: they import nothing of crystal."""
+"""Token kernels of crystal, installed as ``crystal.kernels``: they import nothing of crystal.
+
+Importing this package loads neither torch nor triton; its modules do, so import the one that is needed:
+
+``token_fields``
+    Names, order and limits that every form of the kernels agrees on (plain Python).
+``token_reference``
+    The plain PyTorch form: state, merge and results, in the precision that is asked for.
+``token_stats``, ``token_finish``, ``token_launch``
+    The Triton kernels, and what runs them on tensors.
+``token_merge``
+    The rule that joins states, in NumPy or torch.
+``ahead_of_time``
+    Compiles the kernels for a GPU that need not be there, and takes the code apart.
+"""

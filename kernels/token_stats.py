@@ -1,0 +1,196 @@
+"""Triton: one read of the logits gives the state of every row, or of every vocabulary split of it.
+
+Layout. A program reads one row (or one split of it) in tiles [J, R, W]: R lanes, each with J runs of W
+logits, 16 bytes a run. A tile is reduced over J and W, that is inside a thread: no barrier, no shuffle until
+the row ends. Two 16-bit logits come in one 32-bit word, so a lane loads 128 bits at once, from the first
+16-byte boundary of the row on, whatever the row's stride is. What lies before that boundary and after the
+last whole tile is read by element, masked, once: no load leaves the row. Lanes and tiles are combined in one
+fixed order: equal input, equal bytes.
+"""
+# Triton's own types exist only while it compiles, so its functions carry no annotations.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .token_fields import IGNORED, LARGEST, LOWEST_EXPONENT
+
+_LARGEST = tl.constexpr(LARGEST)
+_LOWEST = tl.constexpr(LOWEST_EXPONENT)
+_IGNORED = tl.constexpr(IGNORED)
+_NO_INDEX = tl.constexpr(2**31 - 1)
+
+
+@triton.jit
+def clamp(exponent):
+    """Keep -inf out of products with 0; a bare maximum would also drop NaN, on a GPU."""
+    return tl.maximum(exponent, _LOWEST, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def _fold(tile):
+    return tl.sum(tl.sum(tile, axis=2), axis=0)
+
+
+@triton.jit
+def _peak(tile):
+    return tl.max(tl.max(tile, axis=2), axis=0)
+
+
+@triton.jit
+def _load_tile(start, J: tl.constexpr, R: tl.constexpr):
+    """Load a tile as float32 [J, R, 4 or 8] from a 16-byte boundary, 128 bits a load."""
+    runs = (tl.arange(0, J)[:, None, None] * R + tl.arange(0, R)[None, :, None]).to(tl.int32)
+    if start.dtype.element_ty == tl.float32:
+        tile = tl.load(start + runs * 4 + tl.arange(0, 4)[None, None, :])
+    else:
+        words = start.to(tl.pointer_type(tl.int32))
+        pair = tl.load(words + runs * 4 + tl.arange(0, 4)[None, None, :])
+        if start.dtype.element_ty == tl.bfloat16:
+            low = (pair << 16).to(tl.float32, bitcast=True)
+            high = (pair & -65536).to(tl.float32, bitcast=True)
+        else:
+            low = pair.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+            high = (pair >> 16).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+        tile = tl.reshape(tl.join(low, high), [J, R, 8])
+    return tile
+
+
+@triton.jit
+def _add_tile(x, scale, chosen, maximum, shift, s, t, u, q, greater, equal, above,
+              STANDARD: tl.constexpr, ALL: tl.constexpr, mask=None):  # fmt: skip
+    """Add a tile to the state of its lanes. Padding (where a mask is given) holds -inf and counts nowhere."""
+    peak = tl.maximum(maximum, _peak(x))
+    new_shift = peak * scale
+    delta = clamp(shift - new_shift)
+    keep = tl.exp2(delta)
+    d = clamp(tl.fma(x, scale, -new_shift[None, :, None]))
+    e = tl.exp2(d)
+    ed = e * d
+    if STANDARD:
+        u = keep * (u + delta * (2.0 * t + delta * s)) + _fold(ed * d)
+        q = keep * keep * q + _fold(e * e)
+        beyond = x > chosen
+        if mask is not None:
+            beyond = beyond & mask
+        beyond = tl.where(beyond, 1.0, 0.0)
+        greater += _fold(beyond)
+        if ALL:
+            same = x == chosen
+            if mask is not None:
+                same = same & mask
+            equal += _fold(tl.where(same, 1.0, 0.0))
+            above = keep * above + _fold(beyond * e)
+    t = keep * (t + delta * s) + _fold(ed)
+    s = keep * s + _fold(e)
+    return peak, new_shift, s, t, u, q, greater, equal, above
+
+
+# Sizes are not specialised: what is compiled ahead of time in the tests is what runs.
+@triton.jit(
+    do_not_specialize=[
+        "vocab",
+        "split",
+        "stride_batch",
+        "stride_time",
+        "time",
+        "rows",
+        "ignored_id",
+        "first_id",
+    ]
+)
+def state_kernel(
+    logits, tokens, chosen_logits, floats, counts,
+    vocab, split, stride_batch, stride_time, time, rows, ignored_id, first_id, scale,
+    J: tl.constexpr, R: tl.constexpr, K: tl.constexpr,
+    STANDARD: tl.constexpr, ALL: tl.constexpr, GIVEN: tl.constexpr,
+):  # fmt: skip
+    """Write the state of one split of one row: floats [8, splits, rows] float32 and counts [4, ...] int32."""
+    row = tl.program_id(0).to(tl.int64)
+    part = tl.program_id(1)
+    token = tl.load(tokens + row).to(tl.int64)
+    ignored = token == ignored_id
+    begin = part * split
+    # An ignored row has no logits: nothing of it is read, and its state is the empty one.
+    length = tl.where(ignored, 0, tl.minimum(vocab - begin, split))
+    line = logits + (row // time) * stride_batch + (row % time) * stride_time
+    local = token - first_id
+    inside = (local >= 0) & (local < vocab)
+    if GIVEN:
+        chosen = tl.load(chosen_logits + row)
+    else:
+        chosen = tl.load(line + local, mask=inside & (token != ignored_id), other=float("nan")).to(tl.float32)
+
+    start = line + begin
+    W: tl.constexpr = 128 // start.dtype.element_ty.primitive_bitwidth
+    TILE: tl.constexpr = J * R * W
+    misfit = (start.to(tl.int64, bitcast=True) & 15).to(tl.int32)
+    head = tl.minimum(((16 - misfit) & 15) * W // 16, length)
+    tiles = (length - head) // TILE
+    body = tl.multiple_of(start + head, 16)
+
+    maximum = tl.full([R], -_LARGEST, tl.float32)
+    shift = maximum * scale
+    s = tl.zeros([R], tl.float32)
+    t, u, q, greater, equal, above = s, s, s, s, s, s
+    where_best = tl.full([R], _NO_INDEX, tl.int32)
+    for i in range(tiles):
+        x = _load_tile(tl.multiple_of(body + i * TILE, 16), J, R)
+        if STANDARD:
+            # Which tile holds the first largest logit is enough: that tile is read again after the loop.
+            where_best = tl.where(_peak(x) > maximum, i, where_best)
+        maximum, shift, s, t, u, q, greater, equal, above = _add_tile(
+            x, scale, chosen, maximum, shift, s, t, u, q, greater, equal, above, STANDARD, ALL
+        )
+
+    tile_maximum = maximum
+    index = (tl.arange(0, K)[:, None, None] * R + tl.arange(0, R)[None, :, None]).to(tl.int32)
+    rest_maximum = tl.full([R], -_LARGEST, tl.float32)
+    rest_best = tl.full([R], _NO_INDEX, tl.int32)
+    for i in range(0, length - tiles * TILE, K * R):
+        # The head keeps its place; what follows it lies behind the whole tiles.
+        place = index + i
+        place = tl.where(place < head, place, place + tiles * TILE)
+        inside_row = place < length
+        x = tl.load(start + place, mask=inside_row, other=float("-inf")).to(tl.float32)
+        if STANDARD:
+            peak = _peak(x)
+            first = tl.min(tl.min(tl.where(x == peak[None, :, None], place, _NO_INDEX), axis=2), axis=0)
+            rest_best = tl.where(peak > rest_maximum, first, rest_best)
+            rest_maximum = tl.maximum(rest_maximum, peak)
+        maximum, shift, s, t, u, q, greater, equal, above = _add_tile(
+            x, scale, chosen, maximum, shift, s, t, u, q, greater, equal, above, STANDARD, ALL, inside_row
+        )
+
+    # The lanes become one: all move to the largest maximum and are added.
+    row_maximum = tl.max(maximum, axis=0)
+    row_shift = row_maximum * scale
+    delta = clamp(shift - row_shift)
+    keep = tl.exp2(delta)
+    place = part.to(tl.int64) * rows + row
+    plane = tl.num_programs(1).to(tl.int64) * rows
+    tl.store(floats + place, row_maximum)
+    tl.store(floats + plane + place, row_shift)
+    tl.store(floats + 2 * plane + place, tl.sum(keep * s, axis=0))
+    tl.store(floats + 3 * plane + place, tl.sum(keep * (t + delta * s), axis=0))
+    tl.store(floats + 6 * plane + place, chosen)
+    tl.store(counts + 3 * plane + place, tl.where(ignored, _IGNORED, 0))
+    if STANDARD:
+        tl.store(floats + 4 * plane + place, tl.sum(keep * (u + delta * (2.0 * t + delta * s)), axis=0))
+        tl.store(floats + 5 * plane + place, tl.sum(keep * keep * q, axis=0))
+        best = tl.min(tl.where(rest_maximum == row_maximum, rest_best, _NO_INDEX), axis=0)
+        best_tile = tl.min(tl.where(tile_maximum == row_maximum, where_best, _NO_INDEX), axis=0)
+        if best_tile != _NO_INDEX:
+            x = _load_tile(tl.multiple_of(body + best_tile * TILE, 16), J, R)
+            runs = tl.arange(0, J)[:, None, None] * R + tl.arange(0, R)[None, :, None]
+            place_again = (runs * W + tl.arange(0, W)[None, None, :]).to(tl.int32)
+            place_again = tl.where(x == row_maximum, place_again, _NO_INDEX)
+            nearest = tl.min(tl.min(tl.min(place_again, axis=2), axis=0), axis=0)
+            best = tl.minimum(best, head + best_tile * TILE + nearest)
+        tl.store(counts + place, tl.where(best == _NO_INDEX, -1, best + begin + first_id.to(tl.int32)))
+        tl.store(counts + plane + place, tl.sum(greater, axis=0).to(tl.int32))
+        if ALL:
+            tl.store(floats + 7 * plane + place, tl.sum(keep * above, axis=0))
+            tl.store(counts + 2 * plane + place, tl.sum(equal, axis=0).to(tl.int32))
