@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,3 +43,8 @@ class KeyTable:
     def to_bytes(self) -> bytes: ...
     @staticmethod
     def from_bytes(data: bytes) -> KeyTable: ...
+
+# json_lines
+def scan_json_lines(
+    block: bytes, fields: Sequence[tuple[Sequence[str], str]]
+) -> tuple[list[tuple[npt.NDArray[np.uint8], int, Any]], npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...

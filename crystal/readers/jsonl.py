@@ -1,20 +1,23 @@
 """JSON Lines: one object a row.
 
-A block of lines is decoded at once into typed records. Where that fails, the same block is decoded line by
-line, so that one bad row is one rejection with its number, and never a lost block.
+A compiled scanner reads the plain rows of a block at once. The lines that it does not take for plain are
+decoded one by one, so that a bad row is one rejection with its number and a clear reason, and an odd one
+(step as 3e2, a key twice) is a row.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator
-from operator import attrgetter
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from crystal.ops import json_lines
 from crystal.readers import fields, lines
 from crystal.readers.columns import EXPECTED
 from crystal.readers.compressed import ByteSource
@@ -25,13 +28,22 @@ from crystal.readers.rejections import shown
 Raw = dict[str, Any]
 Reject = Callable[[int, str], None]
 _SNIFFED = 256
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}(?:\.0*)?\s*")
 _TYPES = {
-    fields.TEXT: (str, pa.large_string()),
-    fields.NAME: (str, pa.large_string()),
-    fields.INTEGER: (int, pa.int64()),
-    fields.NUMBER: (float, pa.float64()),
-    fields.INTEGERS: (list[int], pa.large_list(pa.int64())),
-    fields.NUMBERS: (list[float], pa.large_list(pa.float64())),
+    fields.TEXT: pa.large_string(),
+    fields.NAME: pa.large_string(),
+    fields.INTEGER: pa.int64(),
+    fields.NUMBER: pa.float64(),
+    fields.INTEGERS: pa.large_list(pa.int64()),
+    fields.NUMBERS: pa.large_list(pa.float64()),
+}
+_SCANNED = {
+    fields.TEXT: json_lines.TEXT,
+    fields.NAME: json_lines.NAME,
+    fields.INTEGER: json_lines.INTEGER,
+    fields.NUMBER: json_lines.RAW,
+    fields.INTEGERS: json_lines.RAW,
+    fields.NUMBERS: json_lines.RAW,
 }
 
 
@@ -53,80 +65,51 @@ def read(source: ByteSource, mapping: FieldMap, reject: Reject) -> Iterator[tupl
     for block, line in lines.blocks(source.chunks(), lambda: source.damage is not None, too_long):
         if decoder is None:
             decoder = BlockDecoder(block, mapping)
-        yield decoder.decode(block, line, reject)
+        yield from decoder.decode(block, line, reject)
 
 
 class BlockDecoder:
-    """Decodes blocks of one file; what the first lines look like decides how."""
+    """Decodes blocks of one file; the names in its first lines decide where the fields stand."""
 
     def __init__(self, sample: bytes, mapping: FieldMap) -> None:
         present: dict[str, None] = {}
-        numbered: dict[str, set[type]] = {}
         for line in sample.split(b"\n", _SNIFFED)[:_SNIFFED]:
-            try:
-                row = msgspec.json.decode(line)
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-                continue
-            if isinstance(row, dict):
-                present.update(dict.fromkeys(row))
-                for key, value in row.items():
-                    numbered.setdefault(key, set()).add(type(value))
+            with contextlib.suppress(ValueError):
+                present.update(dict.fromkeys(object_of(line)))
         self.places = mapping.resolve(present)
-        self._nested = any(place not in present and "." in place for place in self.places.values())
-        # Names that a log writes as numbers (prompt 3, answer 7) are read as such, or every block would fail.
-        self._kinds = {
-            field: fields.INTEGER
-            if kind == fields.NAME and numbered.get(self.places[field], set()) - {type(None)} == {int}
-            else kind
-            for field, kind in fields.FIELDS.items()
-        }
-        self._decoder, self._values = self._typed()
+        self._paths: dict[str, tuple[str, ...]] = {}
+        kinds: dict[tuple[str, ...], str] = {}
+        for field, place in self.places.items():
+            path = (place,) if place in present else tuple(place.split("."))
+            self._paths[field] = path
+            kind = _SCANNED[fields.FIELDS[field]]
+            known = kinds.setdefault(path, kind)
+            if known != kind:  # a prompt that is the text: the narrower kind, and the rest line by line
+                kinds[path] = json_lines.TEXT if {known, kind} <= {json_lines.TEXT, json_lines.NAME} else ""
+        self._wanted = list(kinds.items())
+        self._plain = all(kinds.values()) and not _nested(list(kinds))
 
-    def _typed(self) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-        kinds: dict[str, str] = {}
-        for field, kind in self._kinds.items():
-            place = self.places[field]
-            # One name may serve two fields (a prompt that is the text); of two kinds only line by line.
-            self._nested |= _TYPES[kinds.setdefault(place, kind)][0] is not _TYPES[kind][0]
-        members = [
-            (f"f{index}", _TYPES[kind][0] | None, msgspec.field(default=None, name=place))
-            for index, (place, kind) in enumerate(kinds.items())
-        ]
-        record = msgspec.defstruct("Record", members, gc=False)
-        index = {place: f"f{index}" for index, place in enumerate(kinds)}
-        return msgspec.json.Decoder(record), attrgetter(*(index[self.places[field]] for field in self._kinds))
+    def decode(self, block: bytes, line: int, reject: Reject) -> Iterator[tuple[Raw, Rows]]:
+        """Yield the columns of a block with the line number of each row: the plain rows, then all others."""
+        if not self._plain:
+            numbered = enumerate(block.split(b"\n"), start=line)
+            yield self._by_line(((number, text) for number, text in numbered if text.strip()), reject)
+            return
+        scanned = json_lines.scan(block, self._wanted)
+        columns = dict(zip((path for path, _ in self._wanted), scanned.columns, strict=True))
+        if len(scanned.lines):
+            raw = {field: columns[path] for field, path in self._paths.items()}
+            yield {field: column for field, column in raw.items() if _any(column)}, scanned.lines + line
+        if len(scanned.refused):
+            bounds = scanned.refused.tolist()
+            yield self._by_line(
+                ((line + number, block[start:stop]) for number, start, stop in bounds), reject
+            )
 
-    def decode(self, block: bytes, line: int, reject: Reject) -> tuple[Raw, Rows]:
-        """Return the columns of a block, and the line number of each row."""
-        count = block.count(b"\n") + (not block.endswith(b"\n"))
-        if not self._nested:
-            try:
-                records = self._decoder.decode_lines(block)
-                if len(records) == count:  # no blank lines: row i is line i
-                    values = zip(*map(self._values, records), strict=True)
-                    return self._columns(values), np.arange(line, line + count)
-            except (
-                msgspec.MsgspecError,
-                UnicodeDecodeError,
-                pa.ArrowException,
-                OverflowError,
-                RecursionError,
-            ):
-                pass
-        return self._by_line(block, line, reject)
-
-    def _columns(self, values: Any) -> Raw:
-        raw = {}
-        for (field, kind), column in zip(self._kinds.items(), values, strict=True):
-            raw[field] = pa.array(column, _TYPES[kind][1])
-        return raw
-
-    def _by_line(self, block: bytes, line: int, reject: Reject) -> tuple[Raw, Rows]:
+    def _by_line(self, numbered: Iterable[tuple[int, bytes]], reject: Reject) -> tuple[Raw, Rows]:
         rows: list[int] = []
         table: dict[str, list[Any]] = {field: [] for field in fields.FIELDS}
-        for number, text in enumerate(block.split(b"\n"), start=line):
-            if not text.strip():
-                continue
+        for number, text in numbered:
             try:
                 row = self._row(text)
             except ValueError as error:
@@ -136,7 +119,7 @@ class BlockDecoder:
             for field, cell in row.items():
                 table[field].append(cell)
         raw = {
-            field: pa.array(table[field], _TYPES[kind][1])
+            field: pa.array(table[field], _TYPES[kind])
             for field, kind in fields.FIELDS.items()
             if table[field]
         }
@@ -153,6 +136,16 @@ class BlockDecoder:
                 text = f"field {field!r}: expected {EXPECTED[kind]}, got {shown(value)}"
                 raise ValueError(text) from error
         return cells
+
+
+def _nested(paths: list[tuple[str, ...]]) -> bool:
+    """Tell whether one field would lie within another (``meta`` and ``meta.topic``)."""
+    known = set(paths)
+    return any(path[:depth] in known for path in paths for depth in range(1, len(path)))
+
+
+def _any(column: Any) -> bool:
+    return bool(column.null_count < len(column))
 
 
 def object_of(line: bytes) -> dict[str, Any]:
@@ -199,16 +192,20 @@ def _text(value: Any) -> str:
 
 
 def _name(value: Any) -> str:
-    return str(_integer(value)) if isinstance(value, int) else _text(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if isinstance(value, str):
+        return int(value.split(".")[0]) if _WHOLE.fullmatch(value) else _refuse()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError
-    whole = int(value) if isinstance(value, (int, str)) or value.is_integer() else None
-    if whole is None or not -(2**63) <= whole < 2**63:
-        raise ValueError
-    return whole
+    whole = int(value) if isinstance(value, int) or value.is_integer() else _refuse()
+    return whole if -(2**63) <= whole < 2**63 else _refuse()
+
+
+def _refuse() -> int:
+    raise ValueError
 
 
 def _number(value: Any) -> float:

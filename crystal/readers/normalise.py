@@ -53,6 +53,8 @@ class Normaliser:
         self.file, self.place, self.judge, self.ledger = file, place, judge, ledger
         self.read = 0
         """Rows seen so far: accepted and refused."""
+        self.placed = False
+        """True once a row took its ladder, stage or step from the file's place."""
 
     def batches(self, raw: dict[str, Any], rows: Rows) -> Iterator[Any]:
         """Yield up to two batches: the samples, and the exact distributions among the rows.
@@ -106,6 +108,7 @@ class Normaliser:
 
     def _fill(self, table: dict[str, Any]) -> None:
         place = self.place
+        self.placed |= any(table[field].null_count for field in ("ladder", "stage", "step"))
         by_place = pc.and_(table["stage"].is_null(), table["step"].is_null())
         table["ladder"] = _or_constant(table["ladder"], place.ladder)
         table["stage"] = _on_values(_or_constant(table["stage"], place.stage), _as_stage)

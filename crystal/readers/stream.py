@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -178,7 +180,7 @@ class SampleStream:
             reject(normaliser.read + extra + 1, source.damage)
         self._current = None
         self._done_bytes += log.path.stat().st_size
-        self.ranges.append(Range(source.digest, 0, normaliser.read + extra))
+        self.ranges.append(Range(_identity(source.digest, normaliser), 0, normaliser.read + extra))
 
     def _of_object(self) -> Iterator[Any]:
         name = "<table>"
@@ -282,6 +284,14 @@ def read(
         rules,
         batch_rows,
     )
+
+
+def _identity(digest: str, normaliser: Normaliser) -> str:
+    """Return what tells contents apart: equal files in two places are two logs where the place names them."""
+    if not normaliser.placed:
+        return digest
+    place = json.dumps([digest, *normaliser.place], ensure_ascii=False)
+    return hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _as_paths(source: Any) -> list[str | os.PathLike[str]]:

@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, m) {
     m.attr("INTERFACE") = 1;
     crystal::bindings::bind_blend(m);
     crystal::bindings::bind_tables(m);
+    crystal::bindings::bind_json_lines(m);
 }
