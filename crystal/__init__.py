@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
     from crystal.ops.tokens import token_stats as token_stats
     from crystal.readers.stream import read as read
@@ -20,6 +21,7 @@ _HOMES = {
     "CrystalError": "crystal.errors",
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
+    "measure": "crystal.engine.local",
     "read": "crystal.readers.stream",
     "token_stats": "crystal.ops.tokens",
 }
@@ -29,6 +31,7 @@ __all__ = [
     "__version__",
     "divergence_matrix",
     "entropy",
+    "measure",
     "read",
     "token_stats",
 ]  # __version__ is resolved below
