@@ -18,7 +18,7 @@ from crystal.errors import InputError
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path to write to, which takes the place of ``path`` if the block ends well.
 
     Parameters
@@ -60,7 +60,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
-def atomic_write(path: str | Path, data: bytes | str) -> None:
+def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
     """Replace a file by ``data`` in one step; text is written as UTF-8 with its line ends as they are.
 
     Raises
@@ -73,7 +73,7 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def atomic_files(folder: str | Path, last: Sequence[str] = ()) -> Iterator[Path]:
+def atomic_files(folder: str | os.PathLike[str], last: Sequence[str] = ()) -> Iterator[Path]:
     """Give a scratch folder whose files move into ``folder`` together, if the block ends well.
 
     Parameters

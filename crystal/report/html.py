@@ -239,28 +239,50 @@ def _about(report: PhaseReport) -> Markup:
                 tag("p", f"{words.inputs_words(report)}.", " " if rejected else None, rejected),
                 tag("ul", [tag("li", file) for file in inputs.files], class_="sentences"),
             ),
-            tag("section", tag("h2", "Settings"), _value(report.settings)),
+            tag("section", tag("h2", "Settings"), _settings(report.settings)),
             tag("section", tag("h2", "Terms"), tag("dl", terms)),
         ]
     )
 
 
+def _settings(settings: dict[str, Any]) -> Markup:
+    """Return the settings under the names by which ``--set`` takes them."""
+
+    def flat(values: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+        return [
+            item
+            for name, value in values.items()
+            for item in (
+                flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+            )
+        ]
+
+    rows = [[tag("dt", tag("code", name)), tag("dd", _inline(value))] for name, value in flat(settings, "")]
+    return tag("dl", rows)
+
+
 def _mapping(heading: str, values: dict[str, Any] | None) -> Child:
     if not values:
         return None
-    return [tag("h3", heading), _value(values)]
+    rows = [
+        [tag("dt", words.spelled(str(name))), tag("dd", _inline(value))] for name, value in values.items()
+    ]
+    return [tag("h3", heading), tag("dl", rows)]
 
 
-def _value(value: Any) -> Child:
-    """Return a free-form value of the report: mappings as lists of terms, numbers with some digits."""
-    if isinstance(value, dict):
-        return tag("dl", [[tag("dt", words.spelled(str(k))), tag("dd", _value(v))] for k, v in value.items()])
-    if isinstance(value, bool) or value is None:
-        return words.answer(value) if value is not None else words.NONE
+def _inline(value: Any) -> str:
+    if value is None:
+        return words.NONE
+    if isinstance(value, bool):
+        return words.answer(value)
     if isinstance(value, int | float):
         return words.number(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{words.spelled(str(k))} {_nested(v)}" for k, v in value.items()) or words.NONE
     if isinstance(value, list | tuple):
-        if all(isinstance(v, str | int | float) for v in value):
-            return ", ".join(str(_value(v)) for v in value) or words.NONE
-        return tag("ul", [tag("li", _value(v)) for v in value])
+        return ", ".join(_nested(v) for v in value) or words.NONE
     return str(value)
+
+
+def _nested(value: Any) -> str:
+    return f"({_inline(value)})" if isinstance(value, dict | list | tuple) else _inline(value)

@@ -152,8 +152,8 @@ def make_report(
             clauses={"liquid": clause, "nucleation": clause, "settling": clause},
             evidence=["base to sft: 2 of 3 tasks differ at q < 0.05.", "One ladder is one training run."],
             change_points=[ChangePoint(at="sft", low="base", high="sft", p=0.001, gradual=False)],
-            sensitivity={"margins halved": {"picture_holds": picture}},
-            controls={"split halves": {"FROZEN": 2, "UNDETERMINED": 1}},
+            sensitivity={"margins_halved": {"changed": 1, "of": 9, "verdicts": {"FROZEN": 4, "SETTLING": 5}}},
+            controls={"split_half": {"checkpoint": "base", "tasks": 3, "rejected": 0}},
             checkpoints=[
                 LadderCheckpoint(checkpoint=name, stage=stage, step=step, phase=phase)  # type: ignore[arg-type]
                 for (name, stage, step), phase in zip(RUNGS, phases, strict=True)

@@ -104,7 +104,9 @@ def test_the_same_report_is_the_same_bytes(tmp_path: Path, make_report: Factory)
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
-def test_failed_run_harms_nothing(tmp_path: Path, make_report: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_run_harms_nothing(
+    tmp_path: Path, make_report: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_folder(tmp_path, make_report(), measured(), refusals(1))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 

@@ -61,7 +61,9 @@ def test_page_says_what_the_report_says(make_report: Factory) -> None:
         "name a number 0.810",
         "sharpening exponent 1.90 [1.60, 2.30]",
         "By prompt family",
-        "margins",
+        "margins.liquid 0.100",
+        "changed 1, of 9, verdicts (FROZEN 4, SETTLING 5)",
+        "checkpoint base, tasks 3, rejected 0",
         "Jensen-Shannon divergence in bits",
         "samples.jsonl",
     ):
