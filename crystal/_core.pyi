@@ -48,3 +48,40 @@ class KeyTable:
 def scan_json_lines(
     block: bytes, fields: Sequence[tuple[Sequence[str], str]]
 ) -> tuple[list[tuple[npt.NDArray[np.uint8], int, Any]], npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+
+# resampling
+def permutation_test(
+    counts: npt.NDArray[np.int64],
+    statistic: str,
+    mass: float,
+    draws: int,
+    exceedances: int,
+    seed: int,
+    key: int,
+    threads: int,
+) -> tuple[float, float, int, int, int, float, float, int]: ...
+def simulate(
+    probabilities: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64],
+    statistic: str,
+    draws: int,
+    seed: int,
+    key: int,
+    threads: int,
+) -> npt.NDArray[np.float64]: ...
+def simulate_counts(
+    probabilities: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64],
+    draws: int,
+    seed: int,
+    key: int,
+    threads: int,
+) -> npt.NDArray[np.int64]: ...
+def permute_counts(
+    counts: npt.NDArray[np.int64], draws: int, seed: int, key: int, threads: int
+) -> npt.NDArray[np.int64]: ...
+def split_counts(
+    counts: npt.NDArray[np.int64], splits: int, seed: int, key: int, threads: int
+) -> npt.NDArray[np.int64]: ...
+def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]: ...
+def philox_words(seed: int, key: int, replicate: int, count: int) -> npt.NDArray[np.uint32]: ...

@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, m) {
     crystal::bindings::bind_blend(m);
     crystal::bindings::bind_tables(m);
     crystal::bindings::bind_json_lines(m);
+    crystal::bindings::bind_resampling(m);
 }

@@ -1,0 +1,185 @@
+#include "crystal/resampling.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+#include "crystal/multinomial.hpp"
+#include "crystal/plain_statistics.hpp"
+
+namespace crystal {
+namespace {
+
+// Enough work between two looks at the stop flag and at the shared counter, little enough to share out.
+constexpr std::size_t cells_per_range = std::size_t{1} << 15;
+
+constexpr std::int64_t smallest_chunk = 64;
+constexpr std::int64_t largest_chunk = 8192;
+
+std::size_t range_of(std::size_t cells_per_draw) { return 1 + cells_per_range / (cells_per_draw + 16); }
+
+// Draws and scores replicates of the blocks that a permutation changes.
+class Permuter {
+  public:
+    Permuter(std::vector<Block> blocks, const Score& score) : blocks_(std::move(blocks)), score_(score) {
+        for (std::size_t b = 0; b < blocks_.size(); ++b) {
+            if (blocks_[b].constant()) continue;
+            changing_.push_back(b);
+            samplers_.emplace_back(blocks_[b].group_totals, blocks_[b].option_totals);
+            cells_ = std::max(cells_, blocks_[b].table.size());
+            work_ += blocks_[b].table.size();
+        }
+    }
+
+    std::size_t work() const { return work_; }
+
+    std::int64_t observed(ScoreScratch& scratch) const {
+        scratch.sums.assign(score_.accumulators, 0);
+        for (const std::size_t b : changing_) score_.add(b, blocks_[b].table, scratch);
+        return finish(scratch);
+    }
+
+    std::int64_t draw(Stream stream, ScoreScratch& scratch) const {
+        scratch.sums.assign(score_.accumulators, 0);
+        scratch.table.resize(cells_);
+        for (std::size_t i = 0; i < changing_.size(); ++i) {
+            const std::span<Cell> table =
+                std::span(scratch.table).first(samplers_[i].groups() * samplers_[i].options());
+            samplers_[i].sample(stream, table, scratch.bitmap);
+            score_.add(changing_[i], table, scratch);
+        }
+        return finish(scratch);
+    }
+
+  private:
+    std::int64_t finish(const ScoreScratch& scratch) const {
+        return changing_.empty() ? 0 : score_.total(scratch.sums);
+    }
+
+    std::vector<Block> blocks_;
+    const Score& score_;
+    std::vector<std::size_t> changing_;
+    std::vector<TableSampler> samplers_;
+    std::size_t cells_ = 0, work_ = 0;
+};
+
+}  // namespace
+
+PermutationResult permutation_test(const Tables& tables, Statistic statistic, double mass, std::int64_t draws,
+                                   std::int64_t exceedances, const Randomness& randomness, StopFlag stop) {
+    std::vector<Block> blocks = seen_blocks(tables, statistic);
+    PermutationResult result;
+    result.observed = observed_statistic(blocks, statistic, mass, result.position);
+    result.null_mean = result.observed;
+    const std::unique_ptr<Score> score = make_score(blocks, statistic, mass);
+    const Permuter permuter(std::move(blocks), *score);
+    ScoreScratch own;
+    const std::int64_t observed = permuter.observed(own);
+
+    const PhiloxKey key = derive_key(randomness.seed, randomness.key);
+    const std::size_t threads = thread_count(randomness.threads);
+    const std::size_t range = range_of(permuter.work());
+    std::vector<std::int64_t> scores;
+    double sum = 0.0, squares = 0.0;
+    // One thread draws what is needed at least; more threads draw ahead, as much again as was drawn so far.
+    // What lies past the stop is thrown away, so the size of a chunk shows nowhere.
+    while (result.draws < draws && result.greater + result.equal < exceedances) {
+        const std::int64_t needed = exceedances - result.greater - result.equal;
+        const std::int64_t ahead = threads > 1 ? result.draws : smallest_chunk;
+        const std::int64_t wanted = std::min(std::max({needed, ahead, smallest_chunk}), largest_chunk);
+        const auto chunk = static_cast<std::size_t>(std::min(wanted, draws - result.draws));
+        scores.resize(chunk);
+        parallel_for(chunk, range, threads, stop, [&](std::size_t begin, std::size_t end) {
+            ScoreScratch scratch;
+            for (std::size_t i = begin; i < end; ++i) {
+                const auto replicate = static_cast<std::uint64_t>(result.draws) + i;
+                scores[i] = permuter.draw(Stream(key, replicate), scratch);
+            }
+        });
+        std::size_t used = 0;
+        for (; used < chunk && result.greater + result.equal < exceedances; ++used) {
+            const std::int64_t excess = scores[used] - observed;
+            result.greater += excess > 0 ? 1 : 0;
+            result.equal += excess == 0 ? 1 : 0;
+            const double scaled = static_cast<double>(excess) * score->unit;
+            sum += scaled;
+            squares += scaled * scaled;
+        }
+        result.draws += static_cast<std::int64_t>(used);
+    }
+    const auto made = static_cast<double>(result.draws);
+    result.p = static_cast<double>(result.greater + result.equal + 1) / (made + 1.0);
+    result.null_mean = result.observed + sum / made;
+    result.null_sd = made > 1.0 ? std::sqrt(std::max(squares - sum * sum / made, 0.0) / (made - 1.0)) : 0.0;
+    return result;
+}
+
+void permute_counts(const Tables& tables, std::size_t draws, const Randomness& randomness, StopFlag stop,
+                    std::span<std::int64_t> values) {
+    const std::size_t cells = tables.groups * tables.options;
+    std::vector<TableSampler> samplers;
+    for (std::size_t b = 0; b < tables.blocks; ++b) {
+        const std::span<const std::int64_t> counts = tables.block(b);
+        std::vector<Cell> groups(tables.groups, 0), options(tables.options, 0);
+        for (std::size_t i = 0; i < cells; ++i) {
+            groups[i / tables.options] += static_cast<Cell>(counts[i]);
+            options[i % tables.options] += static_cast<Cell>(counts[i]);
+        }
+        samplers.emplace_back(groups, options);
+    }
+    const PhiloxKey key = derive_key(randomness.seed, randomness.key);
+    parallel_for(draws, range_of(tables.counts.size()), thread_count(randomness.threads), stop,
+                 [&](std::size_t begin, std::size_t end) {
+                     std::vector<Cell> table(cells);
+                     std::vector<std::uint64_t> bitmap;
+                     for (std::size_t draw = begin; draw < end; ++draw) {
+                         Stream stream(key, draw);
+                         for (std::size_t b = 0; b < samplers.size(); ++b) {
+                             samplers[b].sample(stream, table, bitmap);
+                             std::copy(table.begin(), table.end(),
+                                       values.begin() +
+                                           static_cast<std::ptrdiff_t>((draw * tables.blocks + b) * cells));
+                         }
+                     }
+                 });
+}
+
+void split_counts(std::span<const std::int64_t> counts, std::size_t options, std::size_t splits,
+                  const Randomness& randomness, StopFlag stop, std::span<std::int64_t> values) {
+    const std::size_t rows = options == 0 ? 0 : counts.size() / options;
+    std::vector<Cell> cells(counts.size());
+    std::transform(counts.begin(), counts.end(), cells.begin(),
+                   [](std::int64_t n) { return static_cast<Cell>(n); });
+    struct Plans {
+        SubsetPlan down, up;  // up: the odd sample goes to this half
+    };
+    std::vector<Plans> plans;
+    for (std::size_t row = 0; row < rows; ++row) {
+        const auto part = std::span<const Cell>(cells).subspan(row * options, options);
+        const Cell total = std::accumulate(part.begin(), part.end(), Cell{0});
+        plans.push_back(
+            {plan_subset(total, total / 2, options), plan_subset(total, total - total / 2, options)});
+    }
+    const PhiloxKey key = derive_key(randomness.seed, randomness.key);
+    parallel_for(
+        splits, range_of(counts.size()), thread_count(randomness.threads), stop,
+        [&](std::size_t begin, std::size_t end) {
+            std::vector<Cell> half(options), rest(options);
+            std::vector<std::uint64_t> bitmap;
+            for (std::size_t split = begin; split < end; ++split) {
+                Stream stream(key, split);
+                for (std::size_t row = 0; row < rows; ++row) {
+                    const bool odd = plans[row].down.total % 2 == 1;
+                    const bool up = odd && (stream.next32() & 1U) == 1U;
+                    split_row(stream, up ? plans[row].up : plans[row].down,
+                              std::span<const Cell>(cells).subspan(row * options, options), half, rest,
+                              bitmap);
+                    std::copy(half.begin(), half.end(),
+                              values.begin() + static_cast<std::ptrdiff_t>((split * rows + row) * options));
+                }
+            }
+        });
+}
+
+}  // namespace crystal

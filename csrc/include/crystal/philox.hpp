@@ -1,0 +1,69 @@
+#pragma once
+// Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
+// as 1, 2, 3", SC 2011). A block of four words is a function of a counter and a key, so a replicate can be
+// computed alone, in any order, on any thread, and always has the same numbers.
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace crystal {
+
+using PhiloxCounter = std::array<std::uint32_t, 4>;
+using PhiloxKey = std::array<std::uint32_t, 2>;
+
+PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key);
+
+// One block under a fixed key mixes the caller's seed and key, so that neither has to be random itself.
+PhiloxKey derive_key(std::uint64_t seed, std::uint64_t key);
+
+// The numbers of one replicate. Counter: 64 bits of position, 64 bits of replicate. Blocks are made eight at
+// a time and read word by word across the eight (all first words, then all second words, ...).
+class Stream {
+  public:
+    Stream(PhiloxKey key, std::uint64_t replicate) : key_(key), replicate_(replicate) {}
+
+    std::uint32_t next32() {
+        if (at_ == words) refill();
+        return buffer_[at_++];
+    }
+
+    // Two consecutive words, the first one low; a lone last word of the buffer is passed over.
+    std::uint64_t next64() {
+        if (at_ + 1 >= words) refill();
+        const std::uint64_t low = buffer_[at_];
+        const std::uint64_t high = buffer_[at_ + 1];
+        at_ += 2;
+        return low | (high << 32);
+    }
+
+    // Uniform on the multiples of 2^-53 in [0, 1).
+    double uniform() { return static_cast<double>(next64() >> 11) * 0x1p-53; }
+
+    // Uniform on the odd multiples of 2^-54 in (0, 1): for a logarithm.
+    double open_uniform() { return (static_cast<double>(next64() >> 11) + 0.5) * 0x1p-53; }
+
+    // Exactly uniform on 0 .. n - 1, n > 0 (Lemire 2019, "Fast random integer generation in an interval").
+    std::uint32_t below(std::uint32_t n) {
+        std::uint64_t product = static_cast<std::uint64_t>(next32()) * n;
+        if (static_cast<std::uint32_t>(product) < n) [[unlikely]] {
+            const std::uint32_t threshold = (0U - n) % n;
+            while (static_cast<std::uint32_t>(product) < threshold) {
+                product = static_cast<std::uint64_t>(next32()) * n;
+            }
+        }
+        return static_cast<std::uint32_t>(product >> 32);
+    }
+
+  private:
+    static constexpr std::size_t words = 32;
+
+    void refill();
+
+    PhiloxKey key_;
+    std::uint64_t replicate_;
+    std::uint64_t position_ = 0;
+    std::size_t at_ = words;
+    alignas(32) std::array<std::uint32_t, words> buffer_;
+};
+
+}  // namespace crystal
