@@ -115,8 +115,6 @@ def dictionary(array: Any) -> tuple[npt.NDArray[np.int32], Ragged]:
         column = column.dictionary_encode()
     texts = strings_to_ragged(column.dictionary)
     indices = column.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
-    if len(indices) and (int(indices.min()) < -1 or int(indices.max()) >= len(texts.offsets) - 1):
-        raise InputError("an index points outside its dictionary", where="string column")
     if texts.validity is not None:
         entry = np.where(texts.validity, np.arange(len(texts.validity), dtype=np.int32), np.int32(-1))
         indices = np.append(entry, np.int32(-1))[indices]
@@ -139,6 +137,10 @@ def _flat(array: Any) -> pa.Array:
 
 def _large(array: pa.Array) -> pa.Array:
     kind = array.type
+    try:
+        array.validate(full=True)  # foreign buffers: bounds and UTF-8, before anything is read through them
+    except (pa.ArrowInvalid, pa.ArrowIndexError) as error:
+        raise InputError(f"the column is no valid string column: {error}", where="string column") from error
     if pa.types.is_dictionary(kind):
         # dictionary<string_view> cannot be cast as a whole, its dictionary can.
         values = _large(array.dictionary)
@@ -147,12 +149,7 @@ def _large(array: pa.Array) -> pa.Array:
         return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), values, safe=False)
     if not (_is_string(kind) or pa.types.is_null(kind)):
         raise InputError("the column holds no strings", where="string column", got=str(kind))
-    texts = array.cast(pa.large_string())
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"the column is no valid string column: {error}", where="string column") from error
-    return texts
+    return array.cast(pa.large_string())
 
 
 def _is_string(kind: pa.DataType) -> bool:

@@ -1,0 +1,132 @@
+"""Every state of the package under the laws, over batches that a person would not think of too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crystal.samples import Checkpoint, Prompt
+from crystal.states.count_table import CountTable
+from crystal.states.distribution_table import DistributionTable
+from crystal.states.measurement import Measurement
+from crystal.states.task_options import TaskOptions
+from crystal.testing.laws import check_laws
+
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TEXT = st.text(max_size=5) | st.sampled_from(["", "heads", "tails", "\0", "é", "e\u0301", "x" * 40])
+OPTION = st.none() | TEXT
+SETTINGS = {"answer": "short"}
+TASKS = {"coin": TaskOptions(("heads", "tails"))}
+
+
+def batches_of(row: st.SearchStrategy[Any]) -> st.SearchStrategy[list[list[Any]]]:
+    return st.lists(st.lists(row, min_size=1, max_size=8), min_size=3, max_size=9)
+
+
+@QUICK
+@given(batches=batches_of(st.tuples(TEXT, OPTION, st.integers(1, 2**40))))
+def test_count_table(batches: list[list[tuple[str, str | None, int]]]) -> None:
+    def update(state: CountTable, batch: list[tuple[str, str | None, int]]) -> None:
+        tasks, options, counts = zip(*batch, strict=True)
+        state.update({"task": list(tasks), "option": list(options)}, counts=list(counts))
+
+    check_laws(
+        lambda: CountTable(("task", "option")),
+        batches,
+        update=update,
+        mismatched=[
+            (lambda: CountTable(("task", "answer")), ("option", "answer")),
+            (lambda: CountTable(("task",)), ("CountTable(task, option)", "CountTable(task)")),
+            (lambda: DistributionTable(("task", "option")), ("CountTable", "DistributionTable")),
+        ],
+    )
+
+
+@QUICK
+@given(keys=st.lists(st.tuples(TEXT, OPTION), min_size=3, max_size=30, unique=True), data=st.data())
+def test_distribution_table(keys: list[tuple[str, str | None]], data: st.DataObject) -> None:
+    truth = {key: data.draw(st.floats(0, 1)) for key in keys}
+    # The same value may come in many batches.
+    batches = [[key, *data.draw(st.lists(st.sampled_from(keys), max_size=4))] for key in keys]
+
+    def update(state: DistributionTable, batch: list[tuple[str, str | None]]) -> None:
+        columns = {"task": [task for task, _ in batch], "option": [option for _, option in batch]}
+        state.update(columns, [truth[key] for key in batch])
+
+    check_laws(
+        lambda: DistributionTable(("task", "option")),
+        batches,
+        update=update,
+        mismatched=[(lambda: DistributionTable(("task", "answer")), ("option", "answer"))],
+    )
+
+
+RUNGS = [Checkpoint("l", "base", 0, "a").key(), Checkpoint("l", "sft", 1, "b").key()]
+WORDINGS = [Prompt("", "p").key(), Prompt("f", "q").key()]
+SAMPLE = st.tuples(
+    st.sampled_from(RUNGS),
+    st.sampled_from(["coin", "die"]),
+    st.sampled_from(WORDINGS),
+    OPTION,
+    st.none() | st.sampled_from(['{"temperature":1}', "{}"]),
+)
+
+
+@settings(QUICK, max_examples=6)
+@given(batches=batches_of(SAMPLE))
+def test_measurement(batches: list[list[tuple[Any, ...]]]) -> None:
+    numbered = list(enumerate(batches))
+
+    def update(state: Measurement, batch: tuple[int, list[tuple[Any, ...]]]) -> None:
+        number, rows = batch
+        names = ("checkpoint", "task", "prompt", "option", "decoding")
+        state.update(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+        # The last batch scores a task exactly, so that both tables are filled.
+        options = ["heads", f"option {number}"]
+        state.update(
+            {
+                "checkpoint": RUNGS[:1] * 2,
+                "task": ["scored"] * 2,
+                "prompt": WORDINGS[:1] * 2,
+                "option": options,
+                "probability": [0.25, 1 / (number + 3)],
+            }
+        )
+        state.manifest.cover("content", 10 * number, 10 * number + 10)
+        state.manifest.merge(
+            type(state.manifest)(files=[f"{number % 2}.jsonl"], samples=len(rows), rejected=1)
+        )
+
+    check_laws(
+        lambda: Measurement(TASKS, SETTINGS),
+        numbered,
+        update=update,
+        shards=(1, 2, 7),
+        mismatched=[
+            (lambda: Measurement(TASKS, {"answer": "whole"}), ("short", "whole")),
+            (lambda: Measurement({}, SETTINGS), ("heads", "None")),
+            (
+                lambda: Measurement({"coin": TaskOptions(("tails", "heads"))}, SETTINGS),
+                ("('heads', 'tails')", "('tails', 'heads')"),
+            ),
+        ],
+    )
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7, 64])
+def test_many_rows_in_any_shards_are_the_same_bytes(shards: int) -> None:
+    """2,000 distinct rows of 6,000: large enough that tables grow many times on the way."""
+    rows = [(f"task {i % 40}", None if i % 11 == 0 else f"option {i * i % 997}") for i in range(6000)]
+
+    def table(part: list[tuple[str, str | None]]) -> CountTable:
+        state = CountTable(("task", "option"))
+        state.update({"task": [task for task, _ in part], "option": [option for _, option in part]})
+        return state
+
+    merged = CountTable(("task", "option"))
+    for shard in reversed(range(shards)):
+        merged.merge(table(rows[shard::shards]))
+    assert merged.to_bytes() == table(rows).to_bytes()
