@@ -1,7 +1,10 @@
 #include "crystal/key_table.hpp"
 
+#include <algorithm>
 #include <array>
-#include <cstdio>
+#include <iomanip>
+#include <locale>
+#include <sstream>
 #include <utility>
 
 namespace crystal {
@@ -98,6 +101,11 @@ KeyTable::KeyTable(TableKind kind, std::vector<std::string> names)
     : kind_(kind), names_(std::move(names)), texts_(names_.size()) {
     if (names_.empty() || names_.size() > RowKey::kColumns) {
         throw std::invalid_argument("a table has one to four columns");
+    }
+    for (auto name = names_.begin(); name != names_.end(); ++name) {
+        if (std::find(names_.begin(), name, *name) != name) {
+            throw std::invalid_argument("two columns have one name: " + *name);
+        }
     }
 }
 
@@ -210,11 +218,12 @@ void KeyTable::report_conflict(const RowKey& key, std::int64_t held, std::int64_
         message += (c > 0 ? ", " : " ") + names_[c] + " = ";
         message += ids[c] == kNone ? "no value" : std::string(texts_[c].text(ids[c]));
     }
-    std::array<char, 80> numbers{};
+    std::ostringstream numbers;
+    numbers.imbue(std::locale::classic());
     const auto one = static_cast<double>(kOne);
-    std::snprintf(numbers.data(), numbers.size(), ": %.17g and %.17g", static_cast<double>(held) / one,
-                  static_cast<double>(came) / one);
-    throw std::invalid_argument(message + numbers.data());
+    numbers << std::setprecision(17) << ": " << static_cast<double>(held) / one << " and "
+            << static_cast<double>(came) / one;
+    throw std::invalid_argument(message + numbers.str());
 }
 
 }  // namespace crystal

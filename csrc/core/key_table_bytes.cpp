@@ -173,6 +173,7 @@ KeyTable KeyTable::from_bytes(std::span<const std::uint8_t> bytes) {
         const auto text_size = in.word<std::uint64_t>();
         const auto ends = in.take(count, sizeof(std::uint64_t));
         names.emplace_back(in.text(name_size));
+        if (!valid_utf8(names.back())) throw BadBytes("the name of a column is not UTF-8");
         const std::string_view text = in.text(text_size);
         in.pad();
         if (count > Interner::kMost) throw BadBytes("a column has too many texts");
@@ -183,6 +184,7 @@ KeyTable KeyTable::from_bytes(std::span<const std::uint8_t> bytes) {
             const auto stop = load_word<std::uint64_t>(ends.data() + 8 * i);
             if (stop < begin || stop > text.size()) throw BadBytes("an offset leaves its column");
             const std::string_view one = text.substr(begin, stop - begin);
+            if (!valid_utf8(one)) throw BadBytes("a text is not UTF-8");
             const Hash128 hash = hash_text(one);
             if (i > 0 && (hash < last_hash || (hash == last_hash && one <= last))) {
                 throw BadBytes("its texts are not in canonical order");

@@ -351,9 +351,40 @@ def test_another_version_is_named(good: bytes) -> None:
         ops.from_bytes(good[:7] + b"\x02" + good[8:])
 
 
-def test_text_that_is_not_utf8_is_refused(good: bytes) -> None:
-    data = bytearray(filled([("aa",)]).to_bytes())
-    at = data.index(b"aa")
+NO_TEXT = [
+    b"\xff\xfe",
+    b"\xc3",
+    b"\x80",
+    b"\xc0\x80",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xe2\x82",
+    b"\xf8\x88\x80\x80",
+]
+TEXT = ["\x7f\x80", "é߿ࠀ", "\ud7ff\ue000\uffff", "\U00010000\U0010ffff"]
+
+
+@pytest.mark.parametrize("raw", NO_TEXT + [text.encode() for text in TEXT])
+def test_text_that_is_not_utf8_is_refused(raw: bytes) -> None:
+    size = len(raw)
+    data = bytearray(filled([("a" * size,)]).to_bytes())
+    at = data.index(b"a" * size)
+    data[at : at + size] = raw
+    sealed = reseal(data)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        with pytest.raises(StateError, match="UTF"):
+            ops.from_bytes(sealed)
+    else:
+        assert as_dict(ops.from_bytes(sealed)) == {(raw.decode(),): 1}
+
+
+def test_names_of_columns_are_text_and_differ() -> None:
+    data = bytearray(filled([("x",)]).to_bytes())
+    at = data.index(b"c0")
     data[at : at + 2] = b"\xff\xfe"
-    with pytest.raises(StateError, match="UTF"):
+    with pytest.raises(StateError, match="name of a column"):
         ops.from_bytes(reseal(data))
+    with pytest.raises(StateError, match="one name: a"):
+        ops.new(["a", "b", "a"])

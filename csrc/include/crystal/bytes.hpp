@@ -34,6 +34,9 @@ Word load_word(const std::uint8_t* from) noexcept {
     return swap_if_big(word);
 }
 
+// Whether these bytes are text as Unicode has it: no overlong forms, no surrogates, nothing past U+10FFFF.
+bool valid_utf8(std::string_view text) noexcept;
+
 class ByteWriter {
   public:
     explicit ByteWriter(std::size_t expected) { bytes_.reserve(expected); }
