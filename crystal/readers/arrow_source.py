@@ -22,6 +22,8 @@ from crystal.readers.normalise import Rows
 Raw = dict[str, Any]
 Reject = Callable[[int, str], None]
 _ROWS = 1 << 16
+_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What damaged files raise; a UnicodeDecodeError comes from names of columns and from messages."""
 _FILE_MAGIC = 8
 _DAMAGED = "the data are damaged from about this row on, and the rest was not read"
 
@@ -55,7 +57,7 @@ def _parquet(file: IO[bytes], name: str, mapping: FieldMap, reject: Reject) -> I
         wanted = mapping.wanted()
         columns = [column for column in log.schema_arrow.names if column in wanted]
         schema = log.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+    except _ERRORS as error:
         raise InputError(f"not a Parquet file: {_brief(error)}", where=name) from error
     if not columns:
         raise _no_fields(name, schema.names)
@@ -79,7 +81,7 @@ def ipc(source: ByteSource, mapping: FieldMap, reject: Reject) -> Iterator[tuple
         file.unread(start)
     try:
         reader = pa.ipc.open_stream(pa.PythonFile(file, mode="r"))
-    except (pa.ArrowException, OSError) as error:
+    except _ERRORS as error:
         raise InputError(f"not Arrow IPC: {_brief(error)}", where=str(source.path)) from error
     yield from _columns(reader, mapping, reject)
     if source.damage is None:
@@ -125,21 +127,19 @@ def _columns(batches: Iterable[Any], mapping: FieldMap, reject: Reject) -> Itera
             batch = next(iterator)
         except StopIteration:
             return
-        except (pa.ArrowException, OSError) as error:
+        except _ERRORS as error:
             reject(row, f"{_DAMAGED}: {_brief(error)}")
             return
         rows = np.arange(row, row + batch.num_rows)
         row += batch.num_rows
-        names = batch.schema.names
-        places = mapping.resolve(names)
         raw: Raw = {}
         try:
-            for field, place in places.items():
+            for field, place in mapping.resolve(batch.schema.names).items():
                 column = _at(batch, place)
                 if column is not None:
-                    raw[field] = _sound(column)
-        except pa.ArrowException as error:
-            reject(int(rows[0]), f"{_DAMAGED}: {_brief(error)}")
+                    raw[field] = _sound(column, batch.num_rows)
+        except _ERRORS as error:
+            reject(row - batch.num_rows, f"{_DAMAGED}: {_brief(error)}")
             return
         yield raw, rows
 
@@ -153,6 +153,7 @@ def _at(batch: Any, place: str) -> Any:
     if head not in names or not path:
         return None
     column = batch.column(names.index(head))
+    column.validate()  # lengths of children, before one is taken out
     for key in path:
         if not pa.types.is_struct(column.type) or column.type.get_field_index(key) < 0:
             return None
@@ -160,8 +161,10 @@ def _at(batch: Any, place: str) -> Any:
     return column
 
 
-def _sound(column: Any) -> Any:
+def _sound(column: Any, rows: int) -> Any:
     """Check offsets and indices before anything is computed from them: bytes of a log are hostile."""
+    if len(column) != rows:
+        raise pa.ArrowInvalid("columns differ in length")
     try:
         column.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError):

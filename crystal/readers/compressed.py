@@ -122,6 +122,7 @@ class SourceFile:
     """A file-like view of a :class:`ByteSource`, for parsers that read; damage looks like the end."""
 
     def __init__(self, source: ByteSource) -> None:
+        self.source = source
         self._chunks = source.chunks()
         self._rest = memoryview(b"")
         self.closed = False

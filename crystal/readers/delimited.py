@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from crystal.readers.fields import FieldMap
 from crystal.readers.normalise import Rows
 
 _BLOCK = 1 << 23
+_MARK = "\ufdd0\ufdef\ufdd0".encode()
+"""Noncharacters, which no text that people exchange holds."""
 Raw = dict[str, Any]
 
 
@@ -41,13 +44,14 @@ def read(
             raise InputError(f"two columns are named {place!r}", where=str(source.path), fix=f"map {field!r}")
     numbers = _Numbers()
     last: tuple[Raw, Rows] | None = None
-    for batch in _batches(source, delimiter, sorted(set(places.values()) & set(names)), numbers, reject):
+    content = _Marked(source)
+    for batch in _batches(content, delimiter, sorted(set(places.values()) & set(names)), numbers, reject):
         if last is not None:
             yield last
         rows = numbers.take(batch.num_rows)
         for number, reason in numbers.refused_before(int(rows[-1]) if len(rows) else 0):
             reject(number, reason)
-        last = (_columns(batch, places), rows)
+        last = (_columns(batch, places, content.marked), rows)
     if last is not None:
         if source.damage is not None:  # the last record is whatever was left of it
             last = ({field: column[:-1] for field, column in last[0].items()}, last[1][:-1])
@@ -66,7 +70,7 @@ def _header(source: ByteSource, delimiter: str) -> list[str]:
 
 
 def _batches(
-    source: ByteSource,
+    content: _Marked,
     delimiter: str,
     include: list[str],
     numbers: _Numbers,
@@ -74,7 +78,7 @@ def _batches(
 ) -> Iterator[Any]:
     if not include:
         raise InputError(
-            "the header names no field of the sample table", where=str(source.path),
+            "the header names no field of the sample table", where=str(content.source.path),
             expected="columns such as task, prompt, stage, step, text", fix="map them: mapping={...} (--map)",
         )  # fmt: skip
     options = {
@@ -88,15 +92,17 @@ def _batches(
         ),
     }  # fmt: skip
     try:
-        yield from pcsv.open_csv(pa.PythonFile(SourceFile(source), mode="r"), **options)
+        yield from pcsv.open_csv(pa.PythonFile(content, mode="r"), **options)
     except pa.ArrowInvalid as error:
         reason = str(error).split("\n", 1)[0]
         reject(numbers.next, f"not CSV from about this row on, and the rest was not read: {reason}")
 
 
-def _columns(batch: Any, places: dict[str, str]) -> Raw:
+def _columns(batch: Any, places: dict[str, str], marked: bool) -> Raw:
     present = set(batch.schema.names)
     raw = {field: batch.column(place) for field, place in places.items() if place in present}
+    if marked:  # a marked cell becomes bytes that are no UTF-8 again, which its conversion then refuses
+        raw = {field: pc.replace_substring(column, _MARK, b"\xff") for field, column in raw.items()}
     if "text" in raw and raw["text"].null_count:
         empty = raw["text"].is_null()
         for field in ("answer", "tokens", "probability", "option"):
@@ -104,6 +110,37 @@ def _columns(batch: Any, places: dict[str, str]) -> Raw:
                 empty = pc.and_(empty, raw[field].is_null())
         raw["text"] = pc.if_else(empty, pa.scalar(b"", raw["text"].type), raw["text"])
     return raw
+
+
+class _Marked(SourceFile):
+    """Content with a mark in the place of bytes that are no UTF-8: the parser cannot name a row with them."""
+
+    def __init__(self, source: ByteSource) -> None:
+        super().__init__(source)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("crystal-mark")
+        self._waiting = b""
+        self.marked = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to ``size`` bytes, none only at the end."""
+        while not self._waiting:
+            data = super().read(size)
+            if data.isascii() and data and not self._decoder.getstate()[0]:
+                return data
+            self._waiting = self._decoder.decode(data, final=not data).encode()
+            self.marked = self.marked or _MARK in self._waiting
+            if not data:
+                break
+        size = len(self._waiting) if size < 0 else size
+        data, self._waiting = self._waiting[:size], self._waiting[size:]
+        return data
+
+
+def _mark(error: Any) -> tuple[str, int]:
+    return _MARK.decode(), error.end
+
+
+codecs.register_error("crystal-mark", _mark)
 
 
 class _Numbers:
