@@ -6,7 +6,7 @@ import hashlib
 import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -76,9 +76,11 @@ class ByteSource:
                 if fresh and not data.strip(b"\0"):  # zero padding after the last member
                     break
                 fresh = False
+                before = member.copy()
                 try:
                     out = member.decompress(data, _MOST)
                 except zlib.error as error:
+                    yield from _salvage(before, data, _MOST >> 6)
                     self.damage = self._place(f"damaged gzip data ({error})")
                     return
                 if out:
@@ -116,6 +118,22 @@ class ByteSource:
 
     def _place(self, what: str) -> str:
         return f"{what} near byte {self.position} of the file; what came before is kept"
+
+
+def _salvage(member: Any, data: bytes, step: int) -> Iterator[bytes]:
+    """Yield what can be had before an error, for which zlib gives up all of a call's output."""
+    while True:
+        before = member.copy()
+        try:
+            out = member.decompress(data, step)
+        except zlib.error:
+            if step > 1:
+                yield from _salvage(before, data, max(1, step >> 6))
+            return
+        if not out:
+            return
+        yield out
+        data = member.unconsumed_tail
 
 
 class SourceFile:

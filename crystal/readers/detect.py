@@ -22,6 +22,7 @@ _NAMES = {
     ".ipc": "arrow",
     ".arrows": "arrow-stream",
 }
+_BOM = b"\xef\xbb\xbf"
 _STREAM = b"\xff\xff\xff\xff"
 _WHOLE_JSON = re.compile(rb'\s*\{\s*(?:\}|"[^"]*"\s*:\s*)')
 
@@ -46,6 +47,11 @@ def raw_head(path: Path) -> bytes:
         return file.read(8)
 
 
+def is_blank(start: bytes) -> bool:
+    """Tell whether the first bytes of a file hold nothing."""
+    return not start.removeprefix(_BOM).strip()
+
+
 def by_name(path: Path) -> str | None:
     """Return the format that a file's name claims, past ``.gz`` or ``.zst``."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -68,7 +74,7 @@ def by_content(start: bytes) -> str | None:
         return "arrow"
     if start.startswith(_STREAM):
         return "arrow-stream"
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = start.removeprefix(_BOM).lstrip()
     if not text.startswith(b"{"):
         return None
     line = text.split(b"\n", 1)[0].rstrip()
@@ -95,7 +101,7 @@ def detect(path: Path, name: str) -> str:
         If the file is empty, or neither its content nor its name says what it is.
     """
     start = head(path)
-    if not start.strip():
+    if is_blank(start):
         raise InputError("the file is empty", where=name, expected="at least one sample")
     found = by_content(start) or by_name(path)
     if found in ("parquet", "arrow", "arrow-stream") and by_content(start) is None:

@@ -154,7 +154,7 @@ class SampleStream:
     def _format_of(self, log: LogFile) -> str:
         try:
             found = detect.detect(log.path, log.name) if self._format == "auto" else self._format
-            if not detect.head(log.path).strip():
+            if detect.is_blank(detect.head(log.path)):
                 raise InputError("the file is empty", where=log.name, expected="at least one sample")
         except OSError as error:
             raise InputError(f"the file cannot be read: {error.strerror}", where=log.name) from error
