@@ -202,4 +202,4 @@ def classify_measurement(
         raise SettingsError(
             "settings are given twice", where="settings", expected="either all or single ones"
         )
-    return classify(measurement, settings=settings)
+    return classify(measurement, settings=settings, progress=progress)

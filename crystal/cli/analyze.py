@@ -52,6 +52,7 @@ def analyze(
     """
     from crystal import analysis
     from crystal.report.folder import check_folder
+    from crystal.report.words import many
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     gates = gate.parse(fail_on)
@@ -78,7 +79,7 @@ def analyze(
         screen.say(f"wrote {out / 'report.html'} and five files beside it")
     if report.inputs.rejected:
         where = f"; see {out / 'rejected.jsonl'}" if out is not None else "; --out DIR lists them"
-        screen.say(f"refused {report.inputs.rejected:,} records{where}")
+        screen.say(f"refused {many(report.inputs.rejected, 'record')}{where}")
     hold(report, gates, screen)
 
 

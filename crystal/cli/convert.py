@@ -48,6 +48,7 @@ def convert(
     from crystal.readers import read
     from crystal.readers.sample_file import check_target, write_samples
     from crystal.report.folder import write_rejected
+    from crystal.report.words import many
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     check_target(out)
@@ -61,9 +62,9 @@ def convert(
     with screen.progress() as progress:
         rows = write_samples(_watched(stream, progress), out)
     if rejected := write_rejected(stream.rejections, out):
-        screen.say(f"refused {len(stream.rejections):,} records; see {rejected}")
+        screen.say(f"refused {many(len(stream.rejections), 'record')}; see {rejected}")
     document = {"path": str(out), "rows": rows, "rejected": len(stream.rejections)}
-    screen.result(document, f"wrote {out}: {rows:,} rows")
+    screen.result(document, f"wrote {out}: {many(rows, 'row')}")
 
 
 def _watched(stream: SampleStream, progress: Progress | None) -> Iterator[Any]:

@@ -41,6 +41,7 @@ def measure(
     """
     from crystal import analysis
     from crystal.report.folder import write_rejected
+    from crystal.report.words import many
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     with screen.progress() as progress:
@@ -56,6 +57,6 @@ def measure(
             progress=progress,
         )
     if rejected := write_rejected(rejections, out):
-        screen.say(f"refused {len(rejections):,} records; see {rejected}")
+        screen.say(f"refused {many(len(rejections), 'record')}; see {rejected}")
     measurement.save(out)
     screen.result(describe(measurement, out), f"wrote {out}: {summary(measurement)}")

@@ -44,6 +44,8 @@ def describe(measurement: Measurement, path: Path) -> dict[str, Any]:
 
 def summary(measurement: Measurement) -> str:
     """Say what is in a measurement, on one line."""
+    from crystal.report.words import many
+
     manifest = measurement.manifest
-    files = f"{len(manifest.files)} file{'' if len(manifest.files) == 1 else 's'}"
-    return f"{manifest.samples:,} samples from {files}, {manifest.rejected:,} records refused"
+    read = f"{many(manifest.samples, 'sample')} from {many(len(manifest.files), 'file')}"
+    return f"{read}, {many(manifest.rejected, 'record')} refused"

@@ -106,6 +106,8 @@ class TransitionResult(msgspec.Struct, kw_only=True):
     """Prompts that both checkpoints have; only they are compared."""
     unpaired: int
     """Prompts left out because only one side has them."""
+    by_prompt: dict[str, float] = {}
+    """Jensen-Shannon divergence of each shared prompt (bits; plug-in where sampled), by its id."""
     metrics: dict[str, Metric]
 
 
@@ -127,6 +129,8 @@ class SeedResult(msgspec.Struct, kw_only=True):
     """What the blend leaves unexplained (JSD in bits)."""
     residual_share: float | None = None
     """The same, as a share of the mean pairwise JSD of the base's distributions."""
+    one_vs_blend: float | None = None
+    """What the blend explains beyond the seed alone: KL(tuned || seed) - KL(tuned || blend), in bits."""
     alpha: float | None = None
     """Sharpening: the tuned distribution is the seed's to this power."""
     alpha_low: float | None = None

@@ -37,6 +37,7 @@ def to_html(report: PhaseReport) -> str:
     style, script = _resource("page.css"), _resource("page.js")
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
     names = list(report.ladders)
+    alpha = float(report.settings.get("alpha", 0.05))
     title = f"crystal report: {words.listed(names)}" if names else "crystal report"
     head = [
         tag("meta", charset="utf-8"),
@@ -50,7 +51,7 @@ def to_html(report: PhaseReport) -> str:
         tag("header", tag("h1", "crystal report"), _contents(names)),
         tag(
             "main",
-            [_ladder(i, name, ladder) for i, (name, ladder) in enumerate(report.ladders.items())],
+            [_ladder(i, name, ladder, alpha) for i, (name, ladder) in enumerate(report.ladders.items())],
             _about(report),
             id="report",
         ),
@@ -79,7 +80,7 @@ def _contents(names: list[str]) -> Child:
     return tag("nav", tag("ul", links), aria_label="Ladders")
 
 
-def _ladder(index: int, name: str, ladder: LadderResult) -> Markup:
+def _ladder(index: int, name: str, ladder: LadderResult, alpha: float) -> Markup:
     label = words.labels(ladder)
     return tag(
         "section",
@@ -93,7 +94,7 @@ def _ladder(index: int, name: str, ladder: LadderResult) -> Markup:
         _sentences("Evidence", ladder.evidence),
         _missing(ladder),
         _change_points(ladder, label),
-        _tasks(index, ladder, label),
+        _tasks(index, ladder, label, alpha),
         _mapping("Tokens", ladder.tokens),
         _mapping("Sequences", ladder.sequences),
         _mapping("Sensitivity of the verdict", ladder.sensitivity),
@@ -109,7 +110,10 @@ def _strip(ladder: LadderResult, label: dict[str, str]) -> Markup:
         items.append(
             tag(
                 "li",
-                tag("strong", rung.checkpoint),
+                tag("strong", label[rung.checkpoint]),
+                tag("span", rung.checkpoint, class_="note")
+                if label[rung.checkpoint] != rung.checkpoint
+                else None,
                 tag("span", f"{rung.stage}, step {rung.step}", class_="note"),
                 chip(rung.phase),
                 class_="rung",
@@ -117,10 +121,17 @@ def _strip(ladder: LadderResult, label: dict[str, str]) -> Markup:
         )
         step = verdicts.get(rung.checkpoint)
         if step:
+            changed = f"{step.changed} of {sum(step.counts.values())} differ"
             items.append(
-                tag("li", tag("span", "→", aria_hidden="true"), chip(step.verdict), class_="step",
-                    aria_label=f"{words.step_words(step.from_, step.to, label)}: {step.verdict}")
-            )  # fmt: skip
+                tag(
+                    "li",
+                    tag("span", "→", aria_hidden="true"),
+                    chip(step.verdict),
+                    tag("span", changed, class_="note"),
+                    class_="step",
+                    aria_label=f"{words.step_words(step.from_, step.to, label)}: {step.verdict}, {changed}",
+                )
+            )
     return tag("ol", items, class_="strip", aria_label="Checkpoints in training order")
 
 
@@ -200,7 +211,7 @@ def _change_points(ladder: LadderResult, label: dict[str, str]) -> Child:
     ]
 
 
-def _tasks(index: int, ladder: LadderResult, label: dict[str, str]) -> Child:
+def _tasks(index: int, ladder: LadderResult, label: dict[str, str], alpha: float) -> Child:
     if not ladder.tasks:
         return None
     options = [tag("option", "any verdict", value=""), *(tag("option", v, value=v) for v in _VERDICTS)]
@@ -212,10 +223,11 @@ def _tasks(index: int, ladder: LadderResult, label: dict[str, str]) -> Child:
         class_="filter",
         data_list=f"tasks-{index}",
     )
-    details = [task_details(name, result, label) for name, result in ladder.tasks.items()]
+    details = [task_details(name, result, label, alpha) for name, result in ladder.tasks.items()]
     how = (
         "Dot: the value; thick line: its interval for more samples of these prompts; thin line: for prompts "
-        "that nobody asked; dashed tick: the null; faint tick: 0. All cells of a row share one scale."
+        "that nobody asked; dashed tick: the null; faint tick: 0. All cells of a row share one scale. A step "
+        "“differs” where its omnibus test rejects (q below alpha), whatever its verdict."
     )
     return [
         tag("h3", f"Tasks ({len(ladder.tasks)})"),

@@ -49,23 +49,21 @@ def table(
     return tag("div", whole, class_="scroll", tabindex=0, role="group", aria_label=caption or "table")
 
 
-def task_details(name: str, result: TaskResult, label: dict[str, str]) -> Markup:
-    """Return one task as an element that opens on demand."""
+def task_details(name: str, result: TaskResult, label: dict[str, str], alpha: float) -> Markup:
+    """Return one task as an element that opens on demand; ``alpha`` says which transitions differ."""
     verdicts = " ".join(dict.fromkeys(t.verdict for t in result.transitions))
-    summary = [
-        tag("h4", name),
-        [
-            tag(
-                "span",
-                tag("span", f"{words.step_words(t.from_, t.to, label)} ", class_="note"),
-                chip(t.verdict),
-            )
-            for t in result.transitions
-        ],
+    steps = [
+        tag(
+            "span",
+            tag("span", f"{words.step_words(t.from_, t.to, label)} ", class_="note"),
+            chip(t.verdict),
+            tag("span", " differs", class_="note") if t.q is not None and t.q < alpha else None,
+        )
+        for t in result.transitions
     ]
     return tag(
         "details",
-        tag("summary", summary),
+        tag("summary", tag("h4", name), steps),
         family_body(result, label),
         _families(result, label),
         data_name=name,
@@ -125,7 +123,7 @@ def _transitions(result: FamilyResult, label: dict[str, str]) -> Markup:
         rows.append(
             row(
                 "would settle it",
-                lambda t: words.need_words(t) if t.verdict == "UNDETERMINED" else words.NONE,
+                lambda t: words.need_words([t]) if t.verdict == "UNDETERMINED" else words.NONE,
             )
         )
     rows += _metric_rows([step.metrics for step in steps])
@@ -196,6 +194,10 @@ def _seed(seed: SeedResult | None, label: dict[str, str]) -> Markup:
         ("weight with its twins", words.number(seed.max_weight) if seed.max_weight is not None else None),
         ("left unexplained", f"{words.number(seed.residual)} bits" if seed.residual is not None else None),
         ("as a share of the base's spread", _given(seed.residual_share)),
+        (
+            "what a blend adds",
+            f"{words.number(seed.one_vs_blend)} bits" if seed.one_vs_blend is not None else None,
+        ),
         ("sharpening exponent", sharpening if seed.alpha is not None else None),
         ("match", _given(seed.match)),
         ("p", words.p_value(seed.p) if seed.p is not None else None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crystal.phases.results import LadderResult, PhaseReport, TransitionResult
@@ -157,6 +158,8 @@ def listed(names: list[str]) -> str:
 
 def clause_words(tasks_hold: int, tasks_refuted: int, tasks: int) -> str:
     """Say on how many tasks a clause was decided, and how."""
+    if not tasks:
+        return "no task could be tested"
     undecided = tasks - tasks_hold - tasks_refuted
     return f"{tasks_hold} of {tasks} tasks yes, {tasks_refuted} no, {undecided} undecided"
 
@@ -169,7 +172,7 @@ def counts_words(counts: dict[str, int]) -> str:
 
 @dataclass(frozen=True)
 class Missing:
-    """What would settle undetermined transitions of one ladder: one need, and all tasks that have it."""
+    """What would settle undetermined transitions of one step: one reason, and all tasks that have it."""
 
     step: str
     need: str
@@ -178,18 +181,33 @@ class Missing:
 
 
 def missing(ladder: LadderResult) -> list[Missing]:
-    """Group the undetermined transitions of a ladder by what they lack, most tasks first."""
+    """Group the undetermined transitions of a ladder by reason and kind of need, in order of the ladder."""
     label = labels(ladder)
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, bool, int, str], list[tuple[str, TransitionResult]]] = {}
     for task, result in ladder.tasks.items():
-        for transition in result.transitions:
-            if transition.verdict == "UNDETERMINED":
-                step = step_words(transition.from_, transition.to, label)
-                key = (step, need_words(transition), transition.reason or "")
-                groups.setdefault(key, []).append(task)
-    found = [Missing(*key, tasks=tuple(tasks)) for key, tasks in groups.items()]
-    order = {step_words(t.from_, t.to, label): i for i, t in enumerate(ladder.transitions)}
-    return sorted(found, key=lambda m: (order.get(m.step, len(order)), -len(m.tasks), m.need, m.reason))
+        for t in result.transitions:
+            if t.verdict == "UNDETERMINED":
+                key = (
+                    t.from_,
+                    t.reason or "",
+                    t.needs_samples is None,
+                    t.needs_prompts or 0,
+                    t.needs_reason or "",
+                )
+                groups.setdefault(key, []).append((task, t))
+    order = {t.from_: i for i, t in enumerate(ladder.transitions)}
+    ranked = sorted(
+        groups.items(), key=lambda item: (order.get(item[0][0], len(order)), -len(item[1]), item[0])
+    )
+    return [
+        Missing(
+            step=step_words(members[0][1].from_, members[0][1].to, label),
+            need=need_words([t for _, t in members]),
+            reason=reason,
+            tasks=tuple(task for task, _ in members),
+        )
+        for (_, reason, *_), members in ranked
+    ]
 
 
 def step_words(start: str, end: str, label: dict[str, str]) -> str:
@@ -197,19 +215,36 @@ def step_words(start: str, end: str, label: dict[str, str]) -> str:
     return f"{label.get(start, start)} → {label.get(end, end)}"
 
 
-def need_words(transition: TransitionResult) -> str:
-    """Say what an undetermined transition needs."""
-    needs = []
-    if transition.needs_prompts is not None:
-        needs.append(f"{transition.needs_prompts} prompts")
-    if transition.needs_samples is not None:
-        needs.append(f"{transition.needs_samples} valid samples a prompt")
-    return listed(needs) or transition.needs_reason or "not known"
+def need_words(transitions: Sequence[TransitionResult]) -> str:
+    """Say what undetermined transitions need, as a range where they differ."""
+    prompts = [t.needs_prompts for t in transitions if t.needs_prompts is not None]
+    samples = [t.needs_samples for t in transitions if t.needs_samples is not None]
+    needs = [
+        f"{_range(numbers)} {what}"
+        for numbers, what in ((prompts, "prompts"), (samples, "valid samples a prompt"))
+        if numbers
+    ]
+    return listed(needs) or next((t.needs_reason for t in transitions if t.needs_reason), "not known")
+
+
+def _range(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def inputs_words(report: PhaseReport) -> str:
     """Say what was read and what was refused."""
     inputs = report.inputs
-    refused = f", {inputs.rejected:,} records refused" if inputs.rejected else ", no record refused"
-    files = f"{len(inputs.files)} file{'s' if len(inputs.files) != 1 else ''}"
-    return f"{inputs.samples:,} samples from {files}{refused}"
+    read = f"{many(inputs.samples, 'sample')} from {many(len(inputs.files), 'file')}"
+    return f"{read}, {many(inputs.rejected, 'record')} refused"
+
+
+def many(count: int, noun: str) -> str:
+    """Write a count and its noun.
+
+    Examples
+    --------
+    >>> many(0, "record"), many(1, "file"), many(2830, "sample")
+    ('no record', '1 file', '2,830 samples')
+    """
+    return f"{count:,} {noun}{'s' if count > 1 else ''}" if count else f"no {noun}"

@@ -124,4 +124,7 @@ def test_missing_groups_tasks_that_lack_the_same(make_report: Factory) -> None:
         ("base → sft", "2 prompts", ("coin", "weekday")),
         ("base → sft", "400 valid samples a prompt", ("num10",)),
     ]
+    ladder.tasks["coin"].transitions[0].needs_samples = 1500
+    ladder.tasks["weekday"].transitions[0].needs_samples = 20
+    assert missing(ladder)[0].need == "2 prompts and 20 to 1,500 valid samples a prompt"
     assert not missing(make_report().ladders["olmo"])
