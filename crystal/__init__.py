@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
+    from crystal.ops.token_fold import fold as fold
+    from crystal.ops.token_states import merge_token_states as merge_token_states
+    from crystal.ops.token_states import token_state as token_state
     from crystal.ops.tokens import token_stats as token_stats
     from crystal.readers.stream import read as read
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
@@ -21,8 +24,11 @@ _HOMES = {
     "CrystalError": "crystal.errors",
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
+    "fold": "crystal.ops.token_fold",
     "measure": "crystal.engine.local",
+    "merge_token_states": "crystal.ops.token_states",
     "read": "crystal.readers.stream",
+    "token_state": "crystal.ops.token_states",
     "token_stats": "crystal.ops.tokens",
 }
 
@@ -31,8 +37,11 @@ __all__ = [
     "__version__",
     "divergence_matrix",
     "entropy",
+    "fold",
     "measure",
+    "merge_token_states",
     "read",
+    "token_state",
     "token_stats",
 ]  # __version__ is resolved below
 

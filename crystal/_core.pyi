@@ -85,3 +85,18 @@ def split_counts(
 ) -> npt.NDArray[np.int64]: ...
 def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]: ...
 def philox_words(seed: int, key: int, replicate: int, count: int) -> npt.NDArray[np.uint32]: ...
+
+# tokens
+def token_path_available(path: str) -> bool: ...
+def token_state(
+    logits: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16],
+    type: str,
+    tokens: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.float32] | None,
+    temperature: float,
+    level: str,
+    ignored_id: int,
+    first_id: int,
+    threads: int,
+    path: str,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...

@@ -39,6 +39,9 @@ EMPTY = 1  # no logit above -LARGEST: logsumexp is -inf, the other results NaN (
 INVALID = 2  # a NaN, or a logit above LARGEST: every result NaN (counts -1)
 IGNORED = 4  # the token id is the ignored one: the row was not read, every result NaN (counts -1)
 
+# A count that nobody could take, because the token's logit was not known; it stays negative in every sum.
+UNKNOWN = -(1 << 40)
+
 # Logits beyond this magnitude count as infinite: a running maximum has to start at a finite number that still
 # is finite after it is scaled by log2(e) / T. Masks written as the lowest float32 are -inf by this rule.
 LARGEST = 1e30

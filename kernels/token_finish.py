@@ -74,12 +74,12 @@ def finish_kernel(
     logprob = (chosen - maximum) / temperature - _LN2 * spread
     logprob = tl.minimum(logprob, 0.0, propagate_nan=tl.PropagateNan.ALL)
     tl.store(results + rows + row, tl.where(good, logprob, nan), mask=real)
-    entropy = tl.maximum(_LN2 * (tl.log2(s) - mean), 0.0)
+    entropy = tl.maximum(_LN2 * (tl.log2(s) - mean), 0.0, propagate_nan=tl.PropagateNan.ALL)
     tl.store(results + 2 * rows + row, tl.where(good, entropy, nan), mask=real)
     tl.store(places + 3 * rows + row, status, mask=real)
     if STANDARD:
         known = good & (chosen == chosen)
-        varentropy = _LN2 * _LN2 * tl.maximum(u / s - mean * mean, 0.0)
+        varentropy = _LN2 * _LN2 * tl.maximum(u / s - mean * mean, 0.0, propagate_nan=tl.PropagateNan.ALL)
         tl.store(results + 3 * rows + row, tl.where(good, varentropy, nan), mask=real)
         tl.store(results + 4 * rows + row, tl.where(good, q / (s * s), nan), mask=real)
         tl.store(results + 5 * rows + row, tl.where(good, tl.exp2(-spread), nan), mask=real)

@@ -10,6 +10,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from .token_fields import LEVELS, RESULT_COUNTS, RESULT_FLOATS, STATE_COUNTS, STATE_FLOATS
 from .token_finish import finish_kernel
+from .token_merge import merge
 from .token_stats import state_kernel
 
 # Whether TRITON_INTERPRET was set when the kernels were decorated: only then they read CPU memory.
@@ -110,6 +111,20 @@ def launch_state(
             GIVEN=chosen is not None, num_warps=block.warps,
         )  # fmt: skip
     return floats, counts
+
+
+def whole_state(
+    floats: torch.Tensor, counts: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Merge what :func:`launch_state` returns over its splits: float64 [8, rows], int64 [4, rows]."""
+    exact = _LOG2E / temperature
+    floats, counts = floats.double(), counts.long()
+    # The kernel scaled by a float32; with this shift the largest logit's exponent is what it was there.
+    floats[1] += floats[0] * (exact - float(torch.tensor(exact, dtype=torch.float32)))
+    whole = floats[:, 0], counts[:, 0]
+    for part in range(1, floats.shape[1]):
+        whole = merge(torch, whole, (floats[:, part], counts[:, part]))
+    return whole
 
 
 def launch_stats(

@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .token_fields import EMPTY, IGNORED, INVALID, LARGEST, LOWEST_EXPONENT
 
 _LN2 = math.log(2.0)
 _LOG2E = 1.0 / _LN2
 
 
+# NaN and infinities travel through on purpose.
+@np.errstate(all="ignore")
 def merge(xp: Any, ours: tuple[Any, Any], theirs: tuple[Any, Any]) -> tuple[Any, Any]:
     """Merge two states of disjoint parts of the same rows.
 
@@ -46,6 +50,7 @@ def merge(xp: Any, ours: tuple[Any, Any], theirs: tuple[Any, Any]) -> tuple[Any,
     return xp.stack(floats), xp.stack(counts)
 
 
+@np.errstate(all="ignore")
 def finish(xp: Any, floats: Any, counts: Any, temperature: float) -> tuple[Any, Any]:
     """Turn the state of whole rows into ``RESULT_FLOATS`` and ``RESULT_COUNTS`` along the first axis.
 
@@ -65,7 +70,7 @@ def finish(xp: Any, floats: Any, counts: Any, temperature: float) -> tuple[Any, 
     # What rounding pushed beyond the range of an entropy, a variance or a log-probability goes back into it.
     variance = xp.clip(u / safe - mean * mean, 0.0, None)
     nan = xp.full_like(s, math.nan)
-    known = good & ~xp.isnan(chosen)
+    known = good & ~xp.isnan(chosen) & (greater >= 0)
     results = (
         xp.where(
             empty, xp.full_like(s, -math.inf), xp.where(good, maximum / temperature + _LN2 * spread, nan)

@@ -28,7 +28,7 @@ def reference_state(
     chosen: torch.Tensor | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the state of each row: floats [8, tokens] of `dtype`, counts [4, tokens] int64.
+    """Return the state of each row: floats [8, tokens] float64, counts [4, tokens] int64.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def reference_state(
     chosen : torch.Tensor, optional
         The logits of the chosen ids, where they may lie in another part of the vocabulary.
     dtype : torch.dtype
-        Precision of the arithmetic.
+        Precision of the arithmetic; the state itself is float64.
     """
     vocabulary = logits.shape[-1]
     ids = tokens.reshape(-1).to(torch.int64)
@@ -59,7 +59,7 @@ def reference_state(
         floats.append(state[0])
         counts.append(state[1])
     if not rows:
-        return logits.new_zeros((8, 0), dtype=dtype), ids.new_zeros((4, 0))
+        return logits.new_zeros((8, 0), dtype=torch.float64), ids.new_zeros((4, 0))
     return torch.cat(floats, dim=1), torch.cat(counts, dim=1)
 
 
@@ -89,7 +89,7 @@ def _block_state(
     none = maximum <= -LARGEST
     floats = (
         maximum,
-        maximum * scale,
+        maximum.double() * scale,
         e.sum(dim=1),
         ed.sum(dim=1),
         (ed * d).sum(dim=1),
@@ -103,7 +103,7 @@ def _block_state(
         (x == chosen[:, None]).sum(dim=1),
         torch.where(ignored, IGNORED, 0),
     )
-    return torch.stack(floats), torch.stack(counts)
+    return torch.stack([value.double() for value in floats]), torch.stack(counts)
 
 
 def reference_stats(

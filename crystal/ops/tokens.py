@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from crystal.errors import SettingsError
 from crystal.kernels import token_fields
-from crystal.ops import token_inputs
-from crystal.ops.token_inputs import TokenInput, has_module, need_torch
-
-Backend = Literal["auto", "triton", "torch"]
+from crystal.ops import token_backends, token_inputs
+from crystal.ops.token_backends import Backend
+from crystal.ops.token_inputs import TokenInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,7 @@ def token_stats(
     metrics: Sequence[str] | None = None,
     ignored_id: int = token_inputs.IGNORED_ID,
     dtype: str | None = None,
+    threads: int = 0,
 ) -> TokenStats:
     """Return entropy, log-probability and their relatives for every token, from one read of the logits.
 
@@ -100,14 +100,17 @@ def token_stats(
         Ids of shape [tokens] or [batch, time].
     temperature : float
         Divides the logits; 1e-4 to 1e4.
-    backend : {"auto", "triton", "torch"}
-        "triton" for tensors on a GPU, "torch" for anything; "auto" takes the first that fits.
+    backend : {"auto", "triton", "cpu", "torch"}
+        "triton" for tensors on a GPU, "cpu" (C++) for CPU memory, "torch" for anything; "auto" takes the
+        first that fits. The first two never copy logits.
     metrics : sequence of str, optional
         Names of the fields wanted; all by default. Fewer can be cheaper.
     ignored_id : int
         Positions of this id (padding, masked tokens) are not read and get status 4.
     dtype : str, optional
         "bfloat16", where a NumPy array of uint16 holds the bits of bfloat16.
+    threads : int
+        For "cpu"; 0 means CRYSTAL_THREADS, else all cores. Results are the same bytes for any number.
 
     Returns
     -------
@@ -124,48 +127,20 @@ def token_stats(
     Examples
     --------
     >>> import numpy as np
-    >>> from crystal.ops.token_inputs import check
-    >>> check(np.zeros((1, 4), np.float32), [4])
-    Traceback (most recent call last):
-    crystal.errors.SettingsError: tokens, position 0: an id outside the vocabulary (expected 0 to 3, or -100 \
-to ignore it, got 4)
+    >>> logits = np.log(np.array([[0.5, 0.25, 0.25]], dtype=np.float32))
+    >>> stats = token_stats(logits, [2])
+    >>> print(np.round(stats.entropy, 4), np.round(stats.logprob, 4), stats.n_greater, stats.n_equal)
+    [1.0397] [-1.3863] [1] [2]
     """
     wanted = _wanted(metrics)
     temperature = token_inputs.check_temperature(temperature)
     given = token_inputs.check(logits, tokens, ignored_id=ignored_id, dtype=dtype)
-    chosen = choose(given, backend)
-    if chosen == "triton":
-        floats, counts = _triton(given, temperature, wanted, ignored_id)
-    else:
-        floats, counts = _torch(given, temperature, ignored_id)
+    chosen = token_backends.choose(given, backend)
+    level = token_backends.level_for(wanted)
+    floats, counts = token_backends.results(
+        given, temperature, chosen, level=level, ignored_id=ignored_id, threads=threads
+    )
     return _result(given, floats, counts, wanted)
-
-
-def choose(given: TokenInput, backend: str) -> str:
-    """Return the backend that serves an input; a SettingsError says why the named one cannot."""
-    if backend not in ("auto", "triton", "torch"):
-        raise SettingsError("unknown", where="backend", expected="auto, triton or torch", got=repr(backend))
-    if backend == "auto":
-        fits = given.on_gpu and given.dtype != "float64" and has_module("triton")
-        backend = "triton" if fits else "torch"
-    if backend == "triton":
-        if given.dtype == "float64":
-            raise SettingsError(
-                "Triton does not read float64 here", where="logits", fix='use backend="torch"'
-            )
-        if not has_module("triton"):
-            raise SettingsError("triton is not installed", where="backend", fix='use backend="torch"')
-        from crystal.kernels import token_launch
-
-        if not given.on_gpu and not token_launch.INTERPRETED:
-            raise SettingsError(
-                "the Triton kernels read a GPU's memory",
-                where="backend",
-                expected="logits on a GPU",
-                got="logits on the CPU",
-                fix='use backend="auto", or set TRITON_INTERPRET=1 before the first call to test the kernels',
-            )
-    return backend
 
 
 def _wanted(metrics: Sequence[str] | None) -> tuple[str, ...]:
@@ -177,50 +152,9 @@ def _wanted(metrics: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _as_torch(given: TokenInput) -> tuple[Any, Any]:
-    torch = need_torch("this backend computes with torch")
-    if given.kind == "torch":
-        return given.logits, given.tokens
-    if given.logits.flags.writeable:
-        logits = torch.from_numpy(given.logits)
-    else:
-        # torch warns about read-only memory; nothing here writes to it.
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            logits = torch.from_numpy(given.logits)
-    if given.dtype == "bfloat16":
-        logits = logits.view(torch.bfloat16)
-    return logits, torch.from_numpy(given.tokens)
-
-
-def _triton(
-    given: TokenInput, temperature: float, wanted: tuple[str, ...], ignored_id: int
-) -> tuple[Any, Any]:
-    from crystal.kernels.token_launch import launch_stats
-
-    logits, tokens = _as_torch(given)
-    level = next(name for name, held in token_fields.LEVELS.items() if set(wanted) <= set(held))
-    floats, counts = launch_stats(logits, tokens, temperature, level=level, ignored_id=ignored_id)
-    return floats, counts
-
-
-def _torch(given: TokenInput, temperature: float, ignored_id: int) -> tuple[Any, Any]:
-    torch = need_torch("this backend computes with torch")
-    from crystal.kernels.token_reference import reference_stats
-
-    logits, tokens = _as_torch(given)
-    dtype = torch.float64 if given.dtype == "float64" else torch.float32
-    floats, counts = reference_stats(logits, tokens, temperature, ignored_id=ignored_id, dtype=dtype)
-    return floats, counts
-
-
 def _result(given: TokenInput, floats: Any, counts: Any, wanted: tuple[str, ...]) -> TokenStats:
-    if given.kind == "numpy":
-        floats, counts = floats.numpy(), counts.numpy().astype(np.int64)
-    else:
-        counts = counts.to(need_torch("the logits are a torch tensor").int64)
+    if given.dtype != "float64":
+        floats = floats.astype(np.float32) if given.kind == "numpy" else floats.float()
     named = dict(zip(token_fields.RESULT_FLOATS, floats, strict=True))
     named |= dict(zip(token_fields.RESULT_COUNTS, counts, strict=True))
     return TokenStats(**{name: named[name].reshape(given.shape) for name in (*wanted, "status")})

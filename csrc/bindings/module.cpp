@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, m) {
     m.attr("INTERFACE") = 1;
     crystal::bindings::bind_blend(m);
     crystal::bindings::bind_tables(m);
+    crystal::bindings::bind_tokens(m);
     crystal::bindings::bind_json_lines(m);
     crystal::bindings::bind_resampling(m);
 }

@@ -54,8 +54,8 @@ def test_smaller_levels_give_the_same_bytes(launch, generator, level):
 
 @pytest.mark.parametrize("splits", [2, 7, 64])
 def test_splits_of_the_vocabulary_agree(launch, house, generator, splits):
-    logits, tokens = draw(2, 5000, torch.float32, generator)
-    logits[0, 3] = logits[0, 4000] = 14.0  # one maximum in two splits: the smaller id wins
+    logits, tokens = draw(1, 1500, torch.float32, generator)
+    logits[0, 3] = logits[0, 1400] = 14.0  # one maximum in two splits: the smaller id wins
     got = launch(logits, tokens, 1.0, splits=splits)
     house.hold(got, house.exact(logits, tokens))
     whole = launch(logits, tokens, 1.0)
@@ -79,7 +79,7 @@ def test_repeated_runs_are_bitwise_equal(launch, generator):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("start", range(8))
+@pytest.mark.parametrize("start", [0, 1, 4, 7])
 def test_rows_that_start_anywhere_and_any_stride(launch, house, generator, dtype, start):
     storage, tokens = draw(3, 2081, dtype, generator)
     view = storage[:, start : start + 2070]  # an odd row stride: each row has another misfit
@@ -219,3 +219,20 @@ def test_an_offset_changes_nothing(launch, generator):
 def test_no_rows(launch):
     got = launch(torch.zeros(0, 10), torch.zeros(0, dtype=torch.int64), 1.0)
     assert all(value.shape == (0,) for value in got.values())
+
+
+def test_the_public_state_finishes_like_the_kernel(launch, generator):
+    from crystal.kernels.token_fields import RESULT_FLOATS
+    from crystal.kernels.token_launch import launch_state, whole_state
+    from crystal.kernels.token_merge import finish
+
+    logits, tokens = draw(2, 900, torch.bfloat16, generator)
+    logits += 300  # far from zero the rounding of the scale would show
+    kernel = launch(logits, tokens, 0.7)
+    for splits in (1, 3):
+        state = launch_state(logits, tokens, 0.7, level="all", ignored_id=-100, splits=splits)
+        floats, counts = finish(torch, *whole_state(*state, 0.7), 0.7)
+        for name, value in zip(RESULT_FLOATS, floats, strict=True):
+            bar = 2e-6 * value.abs().clamp(min=1) if name != "varentropy" else 2e-5
+            assert ((kernel[name] - value).abs() <= bar).all(), name
+        assert torch.equal(counts[2], kernel["n_equal"].long())

@@ -115,7 +115,7 @@ except SettingsError as error:
     ("interpret", "says"),
     [
         ("0", "got logits on the CPU"),
-        ("1", "ran True [5, 0] torch.float32\nlogits: Triton does not read float64"),
+        ("1", "ran True [5, 0] torch.float32\nlogits: triton does not read float64"),
     ],
 )
 def test_triton_takes_cpu_memory_only_in_the_interpreter(interpret, says):

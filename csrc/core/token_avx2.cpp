@@ -1,0 +1,88 @@
+// The AVX2 path. CMake compiles this file alone with -mavx2 -mfma -mf16c where the compiler has them; it is
+// entered only after the processor was asked. Nothing here is visible outside but one function, and nothing
+// of the standard library is instantiated: a copy compiled with these flags could otherwise serve the whole
+// program.
+#include "token_row.hpp"
+
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#include <immintrin.h>
+
+namespace crystal::tokens {
+namespace {
+
+struct Avx8 {
+    __m256 v;
+
+    using Counter = __m256i;
+    static Counter no_count() { return _mm256_setzero_si256(); }
+    static std::int64_t total(Counter count) {
+        alignas(32) std::int32_t lanes[8];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), count);
+        std::int64_t result = 0;
+        for (const std::int32_t lane : lanes) result += lane;
+        return result;
+    }
+
+    static Avx8 all(float x) { return {_mm256_set1_ps(x)}; }
+    static Avx8 load(const float* x) { return {_mm256_loadu_ps(x)}; }
+    static Avx8 load_float16(const std::uint16_t* x) {
+        return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))};
+    }
+    static void load_bfloat16(const std::uint16_t* x, Avx8* z) {
+        const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+        z[0].v = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+        z[1].v = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
+    }
+};
+
+inline Avx8 operator+(Avx8 a, Avx8 b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline Avx8 operator-(Avx8 a, Avx8 b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline Avx8 operator*(Avx8 a, Avx8 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline Avx8 operator&(Avx8 a, Avx8 b) { return {_mm256_and_ps(a.v, b.v)}; }
+inline Avx8 fma(Avx8 a, Avx8 b, Avx8 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline Avx8 fms(Avx8 a, Avx8 b, Avx8 c) { return {_mm256_fmsub_ps(a.v, b.v, c.v)}; }
+inline Avx8 max(Avx8 a, Avx8 b) { return {_mm256_max_ps(a.v, b.v)}; }
+// The instruction returns its second operand where either is NaN.
+inline Avx8 max_second_nan(Avx8 a, Avx8 b) { return {_mm256_max_ps(a.v, b.v)}; }
+inline Avx8 greater_mask(Avx8 a, Avx8 b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)}; }
+inline Avx8 equal_mask(Avx8 a, Avx8 b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
+// A mask lane that holds is the integer -1.
+inline __m256i count_up(__m256i count, Avx8 mask) {
+    return _mm256_sub_epi32(count, _mm256_castps_si256(mask.v));
+}
+inline bool any_greater(Avx8 a, Avx8 b) { return _mm256_movemask_ps(greater_mask(a, b).v) != 0; }
+inline float largest(Avx8 a) {
+    float lanes[8];
+    _mm256_storeu_ps(lanes, a.v);
+    float result = lanes[0];
+    for (const float x : lanes) result = x > result || result != result ? x : result;
+    return result;
+}
+inline double sum(Avx8 a) {
+    float lanes[8];
+    _mm256_storeu_ps(lanes, a.v);
+    double result = 0.0;
+    for (const float x : lanes) result += static_cast<double>(x);
+    return result;
+}
+// Adds the integer in the low bits of `shifted` to the exponent of p.
+inline Avx8 add_exponent(Avx8 p, Avx8 shifted) {
+    const __m256i steps = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
+    return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p.v), steps))};
+}
+
+}  // namespace
+
+RowFunction avx2_row(LogitType type, TokenLevel level) { return row_function<Avx8>(type, level); }
+
+}  // namespace crystal::tokens
+
+#else
+
+namespace crystal::tokens {
+
+RowFunction avx2_row(LogitType, TokenLevel) { return nullptr; }
+
+}  // namespace crystal::tokens
+
+#endif

@@ -1,0 +1,98 @@
+// The path without vector instructions: eight lanes as an array, every operation rounded as AVX2 rounds it.
+#include "token_row.hpp"
+
+namespace crystal::tokens {
+namespace {
+
+struct Scalar8 {
+    float v[8];
+
+    using Counter = std::int64_t;
+    static Counter no_count() { return 0; }
+    static std::int64_t total(Counter count) { return count; }
+
+    static Scalar8 all(float x) {
+        return each([x](int) { return x; });
+    }
+    static Scalar8 load(const float* x) {
+        return each([x](int i) { return x[i]; });
+    }
+    static Scalar8 load_float16(const std::uint16_t* x) {
+        return each([x](int i) { return Float16::value(x[i]); });
+    }
+    // Sixteen logits: the even ones, then the odd ones, as they lie in 32-bit words.
+    static void load_bfloat16(const std::uint16_t* x, Scalar8* z) {
+        z[0] = each([x](int i) { return Bfloat16::value(x[2 * i]); });
+        z[1] = each([x](int i) { return Bfloat16::value(x[2 * i + 1]); });
+    }
+
+    template <class F>
+    static Scalar8 each(F f) {
+        Scalar8 result;
+        for (int i = 0; i < 8; ++i) result.v[i] = f(i);
+        return result;
+    }
+};
+
+Scalar8 operator+(const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return a.v[i] + b.v[i]; });
+}
+Scalar8 operator-(const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return a.v[i] - b.v[i]; });
+}
+Scalar8 operator*(const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return a.v[i] * b.v[i]; });
+}
+// Masks are 1 where they hold, else 0.
+Scalar8 operator&(const Scalar8& value, const Scalar8& mask) {
+    return Scalar8::each([&](int i) { return mask.v[i] != 0.0F ? value.v[i] : 0.0F; });
+}
+Scalar8 fma(const Scalar8& a, const Scalar8& b, const Scalar8& c) {
+    return Scalar8::each([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
+}
+Scalar8 fms(const Scalar8& a, const Scalar8& b, const Scalar8& c) {
+    return Scalar8::each([&](int i) { return std::fma(a.v[i], b.v[i], -c.v[i]); });
+}
+Scalar8 max(const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+Scalar8 max_second_nan(const Scalar8& a, const Scalar8& b) { return max(a, b); }
+Scalar8 greater_mask(const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return a.v[i] > b.v[i] ? 1.0F : 0.0F; });
+}
+Scalar8 equal_mask(const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return a.v[i] == b.v[i] ? 1.0F : 0.0F; });
+}
+std::int64_t count_up(std::int64_t count, const Scalar8& mask) {
+    for (const float one : mask.v) count += one != 0.0F ? 1 : 0;
+    return count;
+}
+bool any_greater(const Scalar8& a, const Scalar8& b) {
+    bool any = false;
+    for (int i = 0; i < 8; ++i) any = any || a.v[i] > b.v[i];
+    return any;
+}
+float largest(const Scalar8& a) {
+    float result = a.v[0];
+    for (const float x : a.v) result = x > result || result != result ? x : result;
+    return result;
+}
+double sum(const Scalar8& a) {
+    double result = 0.0;
+    for (const float x : a.v) result += static_cast<double>(x);
+    return result;
+}
+// Adds the integer in the low bits of `shifted` to the exponent of p.
+Scalar8 add_exponent(const Scalar8& p, const Scalar8& shifted) {
+    return Scalar8::each([&](int i) {
+        const std::uint32_t bits =
+            read_logit<std::uint32_t>(&p.v[i]) + (read_logit<std::uint32_t>(&shifted.v[i]) << 23);
+        return read_logit<float>(&bits);
+    });
+}
+
+}  // namespace
+
+RowFunction scalar_row(LogitType type, TokenLevel level) { return row_function<Scalar8>(type, level); }
+
+}  // namespace crystal::tokens

@@ -1,0 +1,84 @@
+#include "crystal/token_stats.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "token_row.hpp"
+
+namespace crystal {
+namespace {
+
+bool has_avx2() {
+#if defined(__x86_64__) || defined(__i386__)
+    static const bool there =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return there && tokens::avx2_row(LogitType::float32, TokenLevel::core) != nullptr;
+#else
+    return false;
+#endif
+}
+
+float logit_at(const TokenRows& rows, std::ptrdiff_t offset) {
+    if (rows.type == LogitType::float32) return static_cast<const float*>(rows.logits)[offset];
+    const std::uint16_t bits = static_cast<const std::uint16_t*>(rows.logits)[offset];
+    return rows.type == LogitType::float16 ? tokens::Float16::value(bits) : tokens::Bfloat16::value(bits);
+}
+
+}  // namespace
+
+bool token_path_available(TokenPath path) { return path != TokenPath::avx2 || has_avx2(); }
+
+void token_states(const TokenRows& rows, double temperature, TokenLevel level, TokenPath path,
+                  std::size_t threads, TokenStates out, StopFlag stop) {
+    const std::size_t n = rows.rows;
+    if (rows.tokens.size() != n || out.floats.size() != token_floats * n ||
+        out.counts.size() != token_counts * n || (!rows.chosen.empty() && rows.chosen.size() != n))
+        throw std::invalid_argument("rows, tokens and states do not match");
+    if (!token_path_available(path)) throw std::invalid_argument("this processor has no AVX2");
+    const bool vector = path == TokenPath::avx2 || (path == TokenPath::best && has_avx2());
+    const tokens::RowFunction row_function =
+        vector ? tokens::avx2_row(rows.type, level) : tokens::scalar_row(rows.type, level);
+    const double exact_scale = 1.4426950408889634 / temperature;
+    const float scale = static_cast<float>(exact_scale);
+    const double rounded_off = exact_scale - static_cast<double>(scale);
+    const std::ptrdiff_t width = rows.type == LogitType::float32 ? 4 : 2;
+
+    const auto work = [&](std::size_t begin, std::size_t end) {
+        for (std::size_t row = begin; row < end; ++row) {
+            throw_if(stop);
+            const std::int64_t token = rows.tokens[row];
+            const bool ignored = token == rows.ignored_id;
+            const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(row / rows.time) * rows.stride_batch +
+                                          static_cast<std::ptrdiff_t>(row % rows.time) * rows.stride_time;
+            const std::int64_t local = token - rows.first_id;
+            float chosen = std::numeric_limits<float>::quiet_NaN();
+            if (!ignored && !rows.chosen.empty())
+                chosen = rows.chosen[row];
+            else if (!ignored && local >= 0 && local < static_cast<std::int64_t>(rows.vocabulary))
+                chosen = logit_at(rows, offset + local);
+            const auto* line = static_cast<const char*>(rows.logits) + offset * width;
+            // An ignored row has no logits: nothing of it is read, and its state is the empty one.
+            const tokens::Sums sums = row_function(line, ignored ? 0 : rows.vocabulary, scale, chosen);
+            // The lanes scaled by a rounded number; with this shift the largest logit's exponent, maximum
+            // times the exact scale less the shift, is what it was in the lanes.
+            const double shift = sums.shift + sums.maximum * rounded_off;
+            const double floats[token_floats] = {sums.maximum, shift,  sums.s, sums.t,
+                                                 sums.u,       sums.q, chosen, sums.above};
+            for (std::size_t f = 0; f < token_floats; ++f)  // one NaN for all of its bit patterns
+                out.floats[f * n + row] =
+                    std::isnan(floats[f]) ? std::numeric_limits<double>::quiet_NaN() : floats[f];
+            const std::int64_t best = sums.best < 0 ? -1 : sums.best + rows.first_id;
+            const std::int64_t counts[token_counts] = {best, sums.greater, sums.equal,
+                                                       ignored ? token_ignored : 0};
+            for (std::size_t f = 0; f < token_counts; ++f) out.counts[f * n + row] = counts[f];
+        }
+    };
+    // A thread is worth its start from about a million logits on.
+    const std::size_t grain =
+        std::max<std::size_t>(1, (1U << 20) / std::max<std::size_t>(1, rows.vocabulary));
+    parallel_for(n, grain, thread_count(threads), stop, work);
+}
+
+}  // namespace crystal

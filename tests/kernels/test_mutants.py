@@ -1,0 +1,127 @@
+"""The tests bite: each known mistake, put into a copy of the kernels, is caught by the check named for it."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import crystal.kernels
+
+pytestmark = pytest.mark.interpreter
+SOURCE = Path(crystal.kernels.__path__[0])
+
+
+@pytest.fixture
+def mutate(tmp_path, monkeypatch, launch):
+    """Copy the kernels, replace every occurrence of some texts, and return the launcher of the copy."""
+
+    def make(**files):
+        name = re.sub(r"\W", "_", tmp_path.name)
+        copy = tmp_path / name
+        shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        for file, changes in files.items():
+            path = copy / f"{file}.py"
+            text = path.read_text()
+            for old, new in changes:
+                assert old in text, f"{old!r} is no longer in {file}.py: the mutant has to follow"
+                text = text.replace(old, new)
+            path.write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        stats = importlib.import_module(f"{name}.token_launch").launch_stats
+        return lambda *args, **kwargs: launch(*args, stats=stats, **kwargs)
+
+    return make
+
+
+def padded(run, house):
+    logits = torch.full((1, 611), -30.0)
+    logits[0, 5] = -math.inf
+    tokens = torch.tensor([5])
+    house.hold(
+        {n: v for n, v in run(logits, tokens, 1.0).items() if n != "logprob"}, house.exact(logits, tokens)
+    )
+
+
+def deep(run, house):
+    logits = torch.full((1, 611), -110.0)
+    house.hold(run(logits, torch.tensor([0]), 1.0), house.exact(logits, torch.tensor([0])))
+
+
+def ranked(run, house):
+    logits = torch.tensor([[3.0, 1.0, 1.0, 2.0] * 80])
+    house.hold(run(logits, torch.tensor([3]), 1.0), house.exact(logits, torch.tensor([3])))
+
+
+def moved(run, house):
+    logits = (torch.randn(1, 901, generator=torch.Generator().manual_seed(1)) * 128).round() / 64
+    base, far = (run(logits + offset, torch.tensor([0]), 1.0) for offset in (0, 1000))
+    assert (far["entropy"] - base["entropy"]).abs() <= 5e-6
+
+
+UNCENTRED = {
+    "token_stats": [
+        ("ed = e * d\n", "ed = e * tl.where(e > 0, x * scale, 0.0)\n"),
+        ("t = keep * (t + delta * s) + ", "t = keep * t + "),
+        ("tl.sum(keep * (t + delta * s), axis=0)", "tl.sum(keep * t, axis=0)"),
+    ],
+    "token_finish": [
+        ("keep * (t + ours * s) + part_keep * (part_t + theirs * part_s)", "keep * t + part_keep * part_t"),
+        ("tl.log2(s) - mean", "tl.log2(s) + shift - mean"),
+    ],
+}
+MUTANTS = {
+    "padding read as zero": (padded, {"token_stats": [('other=float("-inf")', "other=0.0")]}),
+    "padding counted": (padded, {"token_stats": [("same = same & mask", "same = same")]}),
+    "maximum started at zero": (deep, {"token_stats": [("tl.full([R], -_LARGEST", "tl.full([R], 0.0")]}),
+    "> and >= swapped": (ranked, {"token_stats": [("beyond = x > chosen", "beyond = x >= chosen")]}),
+    "entropy not centred": (moved, UNCENTRED),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_caught(name, mutate, house, launch):
+    check, files = MUTANTS[name]
+    check(launch, house)
+    with pytest.raises(AssertionError, match=r"off by|n_|<="):
+        check(mutate(**files), house)
+
+
+PROGRAM = """
+import mmap, sys, torch
+sys.path.insert(0, sys.argv[1])
+from mutant.token_launch import launch_stats
+stride = 2**31 - 64
+memory = mmap.mmap(-1, (2 * stride + 64) * 2, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
+view = torch.frombuffer(memory, dtype=torch.float16).as_strided((3, 1, 40), (stride, 40, 1))
+view[2, 0, 7] = 100.0
+_, counts = launch_stats(view, torch.tensor([[1], [2], [3]]), 1.0)
+assert counts[0].tolist() == [0, 0, 7]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reserves 8.6 GB of addresses by a flag of Linux")
+@pytest.mark.parametrize("dropped", [False, True])
+def test_dropped_64_bit_offsets_are_caught(tmp_path, dropped):
+    """In a process of its own: the mutant reads memory that is not there."""
+    shutil.copytree(SOURCE, tmp_path / "mutant", ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "mutant" / "token_stats.py"
+    text = path.read_text()
+    assert "tl.program_id(0).to(tl.int64)" in text
+    if dropped:
+        path.write_text(text.replace("tl.program_id(0).to(tl.int64)", "tl.program_id(0).to(tl.int32)"))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path)],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode != 0) == dropped, done.stderr.decode()
