@@ -116,7 +116,7 @@ def _hashed(reader: Any, digest: Any) -> Iterator[Any]:
 
 def new_digest() -> Any:
     """Return an empty content digest."""
-    return hashlib.blake2b(digest_size=16)
+    return hashlib.sha256()
 
 
 def _columns(batches: Iterable[Any], mapping: FieldMap, reject: Reject) -> Iterator[tuple[Raw, Rows]]:

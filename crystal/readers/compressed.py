@@ -32,7 +32,7 @@ class ByteSource:
         Why the content ended early, once it did: a truncated or damaged compressed file. Everything before
         the damage has been given out.
     digest : str
-        Content digest (BLAKE2b of the file as it lies on disk), complete after the last chunk.
+        Content digest (SHA-256 of the file as it lies on disk, 128 bits), complete after the last chunk.
     position : int
         Bytes of the file read so far.
     """
@@ -41,12 +41,12 @@ class ByteSource:
         self.path = path
         self.damage: str | None = None
         self.position = 0
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._hash = hashlib.sha256()
 
     @property
     def digest(self) -> str:
         """Hash of the bytes read so far."""
-        return self._hash.hexdigest()
+        return self._hash.hexdigest()[:32]
 
     def chunks(self) -> Generator[bytes]:
         """Yield the decompressed content, in pieces of at most a few MiB."""

@@ -194,7 +194,7 @@ class SampleStream:
         reader = arrow_source.stream(self._object, name)
         for raw, rows in arrow_source.objects(reader, self._mapping, reject, digest):
             yield from self._normalised(normaliser, raw, rows)
-        self.ranges.append(Range(digest.hexdigest(), 0, self.rows))
+        self.ranges.append(Range(digest.hexdigest()[:32], 0, self.rows))
 
     def _normalised(self, normaliser: Normaliser, raw: Any, rows: Any) -> Iterator[Any]:
         self._batched += len(rows)
@@ -291,7 +291,7 @@ def _identity(digest: str, normaliser: Normaliser) -> str:
     if not normaliser.placed:
         return digest
     place = json.dumps([digest, *normaliser.place], ensure_ascii=False)
-    return hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _as_paths(source: Any) -> list[str | os.PathLike[str]]:
