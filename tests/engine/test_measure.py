@@ -207,7 +207,7 @@ def test_the_authors_rule_gives_the_authors_numbers(shared_data: Path) -> None:
             matches += abs(bits - cells[rung.stage][task]) < 0.01
     means = [np.mean(found[stage]) for stage in ("base", "sft", "dpo", "rl")]
     assert np.allclose(means, [4.02, 2.95, 3.03, 3.19], atol=0.05)
-    assert matches >= 105  # 119; the rest are the authors' own repairs, such as folded plurals
+    assert matches >= 105  # 119 when this was written; the rest are repairs such as folded plurals
 
 
 def test_the_closed_set_document_gives_the_published_divergences(shared_data: Path) -> None:

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 import crystal.readers as readers
 from crystal.errors import InputError, LadderError, SettingsError
+from crystal.readers.detect import FORMATS as FORMAT_NAMES
+from crystal.readers.fields import ALIASES, FIELDS
 from crystal.samples import Checkpoint, distribution_schema, sample_schema
 
 ROWS = [
@@ -309,6 +311,54 @@ def test_arguments_are_checked(tmp_path: Path, arguments: dict[str, Any]) -> Non
     as_jsonl(tmp_path / "log.jsonl")
     with pytest.raises(SettingsError):
         readers.read(tmp_path, **arguments)
+
+
+def test_the_docs_know_every_format_field_and_alias() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "input.md").read_text(encoding="utf-8")
+    assert all(f"`{form}`" in page for form in FORMAT_NAMES)
+    assert all(f"`{field}`" in page or f" {field}`" in page or f"`{field} " in page for field in FIELDS)
+    for field, aliases in ALIASES.items():
+        assert f"`{field}`: {', '.join(aliases)}." in page
+
+
+def test_closed_set_documents_are_distributions(tmp_path: Path) -> None:
+    stages = {"base": [0.6, 0.4], "sft": [0.9, 0.1]}
+    document = {
+        "pipeline": "toy",
+        "categories": {"hue": {"candidates": ["red", "blue"], "name": stages, "n": 3}},
+    }
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps(document, indent=1))
+    stream = readers.read(tmp_path)
+    rows = rows_of(stream)
+    assert [(row["stage"], row["step"], row["option"], row["probability"]) for row in rows] == [
+        ("base", 0, "red", 0.6), ("base", 0, "blue", 0.4), ("sft", 1, "red", 0.9), ("sft", 1, "blue", 0.1),
+    ]  # fmt: skip
+    places = {(row["ladder"], row["task"], row["prompt"], row["family"]) for row in rows}
+    assert places == {("toy", "hue", "name", "verb")}
+    (row, *_) = rows_of(readers.read(path, mapping={"family": "framing"}))
+    assert row["family"] == "name"
+    stages["sft"] = [0.9, "?"]
+    path.write_text(json.dumps(document))
+    stream = readers.read(path, on_error="collect")
+    assert len(rows_of(stream)) == 3
+    assert [rejection.row for rejection in stream.rejections] == [4]
+
+
+BROKEN = [
+    {},
+    {"categories": 1},
+    {"categories": {"t": {"candidates": 1}}},
+    {"categories": {"t": {"candidates": ["a"], "f": {"base": []}}}},
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_broken_closed_set_documents_are_refused(tmp_path: Path, broken: Any) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps(broken))
+    with pytest.raises(InputError, match=r"scores\.json"):
+        rows_of(readers.read(path, "closed-set-json"))
 
 
 GOOD = {"ladder": "l", "stage": "sft", "step": 1, "task": "t", "prompt": "p", "text": "x"}

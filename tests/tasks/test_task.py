@@ -158,6 +158,20 @@ def test_a_task_that_cannot_be_used_is_refused_with_its_file(toml: str, says: st
     assert str(caught.value).startswith("mine.toml")
 
 
+def test_the_example_of_the_docs_is_a_task_file() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    example = page.split("```toml\n")[1].split("```")[0]
+    size = loader.parse(example.encode(), "docs/tasks.md").tasks["size"]
+    texts = pa.array(["Small, medium or large? The big one.", "S"], pa.large_string())
+    assert extract(texts, "short", size).to_pylist() == ["large", "small"]
+
+
+def test_the_docs_know_every_task_and_its_size(default: TaskSuite) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    for name, task in default.tasks.items():
+        assert f"| `{name}` | {len(task.options)} |" in page
+
+
 def test_a_missing_task_file_is_refused() -> None:
     with pytest.raises(TaskError, match="cannot be read"):
         load("there/is/no.toml")
