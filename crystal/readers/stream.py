@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -295,7 +295,14 @@ def _identity(digest: str, normaliser: Normaliser) -> str:
 
 
 def _as_paths(source: Any) -> list[str | os.PathLike[str]]:
-    paths = [source] if isinstance(source, str | os.PathLike) else list(source)
+    paths = [source] if isinstance(source, str | os.PathLike) else source
+    paths = list(paths) if isinstance(paths, Iterable) else [paths]
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise InputError(
+                "neither a path nor a table", where="crystal.read", got=type(path).__name__,
+                expected="files, folders, or one object with __arrow_c_stream__",
+            )  # fmt: skip
     if not paths:
         raise InputError("no paths were given", expected="files or folders")
     return paths

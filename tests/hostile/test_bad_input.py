@@ -220,6 +220,9 @@ def test_missing_paths_and_folders_without_logs_are_always_errors(tmp_path: Path
         read(tmp_path, on_error="collect")
     with pytest.raises(InputError, match="no paths"):
         read([])
+    for source in (None, 5, [{"text": "x"}], [tmp_path, 1]):
+        with pytest.raises(InputError, match="neither a path nor a table"):
+            read(source)
     with pytest.raises(InputError, match="cannot be told"):
         read(tmp_path / "notes.txt")
 
