@@ -78,6 +78,35 @@ def smoothed(counts: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floa
     return result
 
 
+def smoothed_groups(counts: npt.ArrayLike) -> Floats:
+    """Return distributions of groups that are smoothed towards their common distribution, not towards uniform.
+
+    (n_g + a K M)/(N_g + a K), with M the pooled counts smoothed by :func:`smoothed` and a the evidence weight of
+    the rows. Smoothing each group by itself would make sparse groups alike in all the options that neither
+    showed: the interval of their divergence then missed above in up to 30 % of simulations.
+
+    Parameters
+    ----------
+    counts : array_like, int64 [..., G, K]
+        Rows of groups that are compared.
+
+    Returns
+    -------
+    ndarray, float64 [..., G, K]
+        Distributions without zeros.
+
+    Examples
+    --------
+    >>> smoothed_groups([[4, 0, 0], [2, 2, 0]]).argmin(axis=1).tolist()
+    [2, 2]
+    """
+    n = as_counts(counts)
+    pseudo = n.shape[-1] * np.asarray(smoothing_weight(n))[..., None, None]
+    middle = smoothed(n.sum(axis=-2, keepdims=True))
+    result: Floats = (n + pseudo * middle) / (n.sum(axis=-1, keepdims=True) + pseudo)
+    return result
+
+
 def smoothed_kl(before: npt.ArrayLike, after: npt.ArrayLike) -> Floats:
     """Return KL(before || after) in bits between counts, both smoothed with one weight: ``kl_smoothed``.
 
