@@ -23,14 +23,15 @@ def studentised_difference(
     ratio: float = 1.0,
     limits: tuple[Estimate, Estimate] | None = None,
 ) -> Estimate:
-    """Return ``after - ratio * before`` with a Student interval on jackknife variances, widened where it is naive.
+    """Return ``after - ratio * before``: Student's interval on jackknife variances, widened where naive.
 
-    The two checkpoints are independent samples: variances add, and Satterthwaite's rule gives the degrees of
-    freedom. A jackknife variance is too small where a side has all but frozen (it covered 73 % for two options
-    and 20 samples), so with the sides' own intervals the limits are widened to those of the hybrid rule
-    (MOVER: Zou and Donner 2008), low = d - sqrt((after - after.low)^2 + ratio^2 (before.high - before)^2).
-    ``p`` inverts the interval: the two-sided test that the difference is 0, below alpha only if the limits
-    exclude 0. Label permutation would test that the distributions are equal, which is another question.
+    The two checkpoints are independent samples: variances add, and Satterthwaite's rule gives the degrees
+    of freedom. A jackknife variance is too small where a side has all but frozen (it covered 73 % for two
+    options and 20 samples), so with the sides' own intervals the limits are widened to those of the hybrid
+    rule (MOVER: Zou and Donner 2008), low = d - sqrt((after - after.low)^2 + ratio^2 (before.high -
+    before)^2). ``p`` inverts the interval: the two-sided test that the difference is 0, below alpha only if
+    the limits exclude 0. Label permutation would test that the distributions are equal, which is another
+    question.
 
     Parameters
     ----------
@@ -85,9 +86,7 @@ def studentised_difference(
     if not found:
         return Estimate(value=value, estimator=name, reason="the samples do not vary")
     low, high = min(x[0] for x in found), max(x[1] for x in found)
-    return Estimate(
-        value=value, low=low, high=high, estimator=name, p=min(1.0, max(x[2] for x in found))
-    )
+    return Estimate(value=value, low=low, high=high, estimator=name, p=min(1.0, max(x[2] for x in found)))
 
 
 def _hybrid(
@@ -118,7 +117,7 @@ def _hybrid(
 def prompt_jackknife(
     statistic: Callable[[Counts], float], counts: Counts, *, alpha: float = 0.05
 ) -> tuple[float, float] | None:
-    """Return limits for prompts that nobody asked: delete one prompt, Student's t with m - 1 degrees of freedom.
+    """Return limits for prompts that nobody asked: delete one prompt, t with m - 1 degrees of freedom.
 
     The interval is centred on the jackknife's own value m T - (m-1) mean T_-x, since some statistics
     (promptability) grow with the number of prompts. A bootstrap over m prompts would cover far too little.
@@ -147,7 +146,9 @@ def prompt_jackknife(
     if prompts < PROMPTS_FOR_JACKKNIFE:
         return None
     whole = statistic(counts)
-    left: Floats = np.array([statistic(np.delete(counts, x, axis=0)) for x in range(prompts)], dtype=np.float64)
+    left: Floats = np.array(
+        [statistic(np.delete(counts, x, axis=0)) for x in range(prompts)], dtype=np.float64
+    )
     if not (math.isfinite(whole) and np.all(np.isfinite(left))):
         return None
     centre = prompts * whole - (prompts - 1) * float(left.mean())

@@ -83,8 +83,8 @@ def entropy_interval(
     statistic is alpha/2. With ``fast``, from 50 samples a prompt and coverage .9 the NSB credible interval.
     Open list: the jackknife interval around Chao-Shen's estimate from coverage .95 and 50 samples a prompt,
     widened by a tilted inversion over the options seen and as many unseen ones as Chao's richness estimate
-    says, and one more (alone, the jackknife misses above in 9 to 14 % of draws at n = 50). Below, a lower limit
-    only, by tilted inversion over the options seen: options unseen can only add entropy.
+    says, and one more (alone, the jackknife misses above in 9 to 14 % of draws at n = 50). Below, a lower
+    limit only, by tilted inversion over the options seen: options unseen can only add entropy.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def tilted_inversion(
         members[:, None], sizes[None], "entropy", draws=draws, seed=seed, key=key, threads=threads
     )
     observed = float(entropy(counts, "plugin").mean())
-    low, high = invert(targets, upper_tail(simulated, observed), draws, alpha)
+    low, _, high = invert(targets, upper_tail(simulated, observed), draws, alpha)
     return max(low, 0.0), min(high, top)
 
 
@@ -194,7 +194,7 @@ def _credible(counts: Counts, alpha: float) -> tuple[float, float]:
 
 
 def _with_unseen(counts: Counts) -> Counts:
-    """Drop options that no prompt showed, and add as many as each prompt still lacks by Chao (1984), plus one."""
+    """Drop options that no prompt showed; add as many as a prompt still lacks by Chao (1984), plus one."""
     seen = counts[:, counts.sum(axis=0) > 0]
     once, twice = (seen == 1).sum(axis=1), (seen == 2).sum(axis=1)
     lacking = np.where(twice > 0, once * once / np.maximum(2 * twice, 1), once * (once - 1) / 2)

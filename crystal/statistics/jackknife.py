@@ -1,8 +1,8 @@
-"""Jackknives that delete one sample within its prompt: less bias, and a variance, for H and for information.
+"""Jackknives that delete one sample within its prompt: less bias, and a variance, for H and for I.
 
-With d_i the change of a statistic when sample i of stratum s (a prompt of a checkpoint) is deleted, its bias is
-sum_s (n_s - 1) mean_i d_i and its variance sum_s (n_s - 1)/n_s sum_i (d_i - mean d)^2 (Jones 1974, for strata).
-Samples of one option change it equally, so the work is one term an option.
+With d_i the change of a statistic when sample i of stratum s (a prompt of a checkpoint) is deleted, its
+bias is sum_s (n_s - 1) mean_i d_i and its variance sum_s (n_s - 1)/n_s sum_i (d_i - mean d)^2 (Jones 1974,
+for strata). Samples of one option change it equally, so the work is one term an option.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ def promptability(
 ) -> Estimate:
     """Estimate I(prompt; answer) = H(mean_x P_x) - mean_x H(P_x), each prompt with weight 1/m.
 
-    The value is the jackknife's that deletes one sample within a prompt, floored at 0; limits by test inversion
-    (:func:`crystal.statistics.js_interval.js_interval`); ``p`` and ``null`` from permuting the prompts' labels.
-    The null mean is reported and not subtracted: that would over-correct a real effect.
+    The value is the jackknife's that deletes one sample within a prompt, floored at 0; limits by test
+    inversion (:func:`crystal.statistics.js_interval.js_interval`); ``p`` and ``null`` from permuting the
+    prompts' labels. The null mean is reported and not subtracted: that would over-correct a real effect.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def promptability(
     seed, key, threads
         The stream of random numbers, and the threads that make it (never changing a result).
     min_coverage, min_valid
-        Below this mean sample coverage, or with fewer valid samples on a prompt, value and limits are None and
-        only ``p`` and ``null`` are given.
+        Below this mean sample coverage, or with fewer valid samples on a prompt, value and limits are None
+        and only ``p`` and ``null`` are given.
 
     Returns
     -------

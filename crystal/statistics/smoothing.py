@@ -79,11 +79,11 @@ def smoothed(counts: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floa
 
 
 def smoothed_groups(counts: npt.ArrayLike) -> Floats:
-    """Return distributions of groups that are smoothed towards their common distribution, not towards uniform.
+    """Return distributions of groups, smoothed towards what they share and not towards uniform.
 
-    (n_g + a K M)/(N_g + a K), with M the pooled counts smoothed by :func:`smoothed` and a the evidence weight of
-    the rows. Smoothing each group by itself would make sparse groups alike in all the options that neither
-    showed: the interval of their divergence then missed above in up to 30 % of simulations.
+    (n_g + a K M)/(N_g + a K), with M the pooled counts smoothed by :func:`smoothed` and a the evidence
+    weight of the rows. Smoothing each group by itself would make sparse groups alike in all the options
+    that neither showed: the interval of their divergence then missed above in up to 30 % of simulations.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import psi
 
@@ -61,6 +61,7 @@ def test_chao_shen_of_singletons_and_of_one_option() -> None:
 
 
 @given(count_rows)
+@settings(deadline=None)
 def test_jackknife_and_leave_one_out_are_brute_force(counts: list[int]) -> None:
     n = sum(counts)
     left = leave_one_out(np.array(counts))
@@ -81,6 +82,7 @@ def test_jackknife_and_leave_one_out_are_brute_force(counts: list[int]) -> None:
 
 
 @given(count_rows, st.sampled_from(ALL))
+@settings(deadline=None)
 def test_the_order_of_options_does_not_matter(counts: list[int], estimator: str) -> None:
     forward, backward = (entropy(c, estimator) for c in (counts, counts[::-1]))  # type: ignore[arg-type]
     np.testing.assert_allclose(forward, backward, atol=1e-12)

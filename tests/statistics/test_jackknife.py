@@ -47,13 +47,13 @@ def filled(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
 
 
 @given(filled((3, 4)))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_entropy_is_brute_force(counts: np.ndarray) -> None:
     same(entropy_jackknife(counts), brute_force(counts, lambda c: float(entropy(c, "plugin").mean())))
 
 
 @given(filled((2, 3, 4)))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_information_is_brute_force(counts: np.ndarray) -> None:
     def statistic(c: np.ndarray) -> float:
         return float(js_information(c / c.sum(axis=-1, keepdims=True)).mean())

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
@@ -13,6 +13,7 @@ rows = st.integers(2, 8).flatmap(
 
 
 @given(rows)
+@settings(deadline=None)
 def test_tau_is_scipys(case: tuple[list[int], list[int]]) -> None:
     np.testing.assert_allclose(kendall_tau(*case), kendalltau(*case).statistic, atol=1e-12)
 
