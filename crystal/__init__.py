@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
+    from crystal.ops.sequences import count_sequences as count_sequences
     from crystal.ops.token_fold import fold as fold
     from crystal.ops.token_states import merge_token_states as merge_token_states
     from crystal.ops.token_states import token_state as token_state
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CrystalError": "crystal.errors",
+    "count_sequences": "crystal.ops.sequences",
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
     "fold": "crystal.ops.token_fold",
@@ -35,6 +37,7 @@ _HOMES = {
 __all__ = [
     "CrystalError",
     "__version__",
+    "count_sequences",
     "divergence_matrix",
     "entropy",
     "fold",

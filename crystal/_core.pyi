@@ -100,3 +100,13 @@ def token_state(
     threads: int,
     path: str,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
+
+# sequences
+def count_sequences(
+    values: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    width: int,
+    verify: bool,
+    inverse: bool,
+    threads: int,
+) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...

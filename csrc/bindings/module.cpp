@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, m) {
     crystal::bindings::bind_tokens(m);
     crystal::bindings::bind_json_lines(m);
     crystal::bindings::bind_resampling(m);
+    crystal::bindings::bind_sequences(m);
 }

@@ -1,0 +1,99 @@
+"""Ragged data of two shapes, and races: peers side by side, one round of each in turn, in CPU seconds.
+
+On a machine that others use too, wall time measures them. CPU seconds of the best round, taken in turns, are
+what can be compared; ratios of them are what is reported.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+Ragged = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
+# One thread each: before any peer is imported, because each makes its pool on import.
+for _name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+_TABLE: list[str] = []
+
+
+def samples(shape: str, kind: str, rows: int, mean: int, seed: int = 0) -> Ragged:
+    """Return ``rows`` sequences of about ``mean`` elements.
+
+    ``base``: 91% of them distinct. ``collapsed``: Zipf over 3% as many. ``tokens`` are int32 ids, Zipf-like
+    over 100,000; ``text`` is uint8 letters.
+    """
+    rng = np.random.default_rng(seed)
+    distinct = int(rows * (0.91 if shape == "base" else 0.03))
+    lengths = 1 + rng.poisson(mean - 1, distinct)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    if kind == "tokens":
+        values = (100_000 ** rng.random(starts[-1])).astype(np.int32)
+    else:
+        values = rng.integers(97, 123, starts[-1]).astype(np.uint8)
+    if shape == "base":
+        picks = rng.permutation(
+            np.concatenate([np.arange(distinct), rng.integers(0, distinct, rows - distinct)])
+        )
+    else:
+        weight = 1 / np.arange(1, distinct + 1)
+        picks = rng.choice(distinct, rows, p=weight / weight.sum())
+    length = lengths[picks]
+    offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+    index = np.repeat(starts[picks] - offsets[:-1], length) + np.arange(offsets[-1])
+    return values[index], offsets
+
+
+@pytest.fixture(scope="session")
+def make_samples() -> Callable[..., Ragged]:
+    return samples
+
+
+@pytest.fixture
+def race(benchmark: Any) -> Callable[..., None]:
+    """Return ``race(group, items, crystal=..., peer=..., ...)``: the first is ours."""
+
+    def run(group: str, items: int, rounds: int = 5, **runners: Callable[[], object]) -> None:
+        best = dict.fromkeys(runners, float("inf"))
+        for _ in range(rounds):
+            for name, runner in runners.items():
+                start = time.process_time()
+                runner()
+                best[name] = min(best[name], time.process_time() - start)
+        ours, *peers = runners
+        fastest = min(peers, key=best.__getitem__)
+        ratio = best[fastest] / best[ours]
+        rates = "  ".join(f"{name} {items / best[name] / 1e6:.2f}" for name in runners)
+        _TABLE.append(f"{group:<34} {ratio:5.2f}x {fastest:<12} | M/CPU-s: {rates}")
+        benchmark.group = group
+        benchmark.extra_info.update({"cpu_seconds": best, "ratio": ratio, "best_peer": fastest})
+        benchmark.pedantic(runners[ours], rounds=1)
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not _TABLE:
+        return
+    peers = ("numpy", "pyarrow", "polars", "numba", "scipy", "scikit-learn")
+    found = []
+    for name in peers:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
+    terminalreporter.section("ratio to the best peer, interleaved, CPU seconds of the best round")
+    terminalreporter.write_line(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {load}; {platform.system()}, "
+        f"Python {platform.python_version()}; {', '.join(found)}"
+    )
+    for line in _TABLE:
+        terminalreporter.write_line(line)
