@@ -14,12 +14,19 @@ constexpr std::uint32_t weyl1 = 0xBB67AE85;
 constexpr int rounds = 10;
 constexpr std::size_t lanes = 8;
 
-void eight_blocks(PhiloxKey key, std::uint64_t position, std::uint64_t replicate, std::uint32_t* out) {
+// Eight blocks, at consecutive positions or of consecutive replicates.
+struct Counters {
+    std::uint64_t position, replicate;
+    std::uint64_t position_step, replicate_step;
+};
+
+void eight_blocks(PhiloxKey key, const Counters& first, std::uint32_t* out) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
-        const std::uint64_t at = position + lane;
+        const std::uint64_t at = first.position + lane * first.position_step;
+        const std::uint64_t of = first.replicate + lane * first.replicate_step;
         const PhiloxCounter block =
             philox4x32({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(at >> 32),
-                        static_cast<std::uint32_t>(replicate), static_cast<std::uint32_t>(replicate >> 32)},
+                        static_cast<std::uint32_t>(of), static_cast<std::uint32_t>(of >> 32)},
                        key);
         for (std::size_t word = 0; word < 4; ++word) out[word * lanes + lane] = block[word];
     }
@@ -50,16 +57,19 @@ __attribute__((target("avx2"), always_inline)) inline void store_avx2(std::uint3
     _mm256_store_si256(reinterpret_cast<__m256i*>(out), _mm256_blend_epi32(low, high, 0xF0));
 }
 
-__attribute__((target("avx2"))) void eight_blocks_avx2(PhiloxKey key, std::uint64_t position,
-                                                       std::uint64_t replicate, std::uint32_t* out) {
-    const auto wide = [](std::uint64_t value) { return static_cast<long long>(value); };
-    const __m256i start = _mm256_set1_epi64x(wide(position));
-    const __m256i at_a = _mm256_add_epi64(start, _mm256_setr_epi64x(0, 1, 2, 3));
-    const __m256i at_b = _mm256_add_epi64(start, _mm256_setr_epi64x(4, 5, 6, 7));
-    const __m256i low = _mm256_set1_epi64x(wide(replicate));
-    const __m256i high = _mm256_srli_epi64(low, 32);
-    Four a{at_a, _mm256_srli_epi64(at_a, 32), low, high};
-    Four b{at_b, _mm256_srli_epi64(at_b, 32), low, high};
+__attribute__((target("avx2"))) void eight_blocks_avx2(PhiloxKey key, const Counters& first,
+                                                       std::uint32_t* out) {
+    alignas(32) std::array<std::uint64_t, lanes> at, of;
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+        at[lane] = first.position + lane * first.position_step;
+        of[lane] = first.replicate + lane * first.replicate_step;
+    }
+    const auto* positions = reinterpret_cast<const __m256i*>(at.data());
+    const auto* replicates = reinterpret_cast<const __m256i*>(of.data());
+    const __m256i at_a = _mm256_load_si256(positions), at_b = _mm256_load_si256(positions + 1);
+    const __m256i of_a = _mm256_load_si256(replicates), of_b = _mm256_load_si256(replicates + 1);
+    Four a{at_a, _mm256_srli_epi64(at_a, 32), of_a, _mm256_srli_epi64(of_a, 32)};
+    Four b{at_b, _mm256_srli_epi64(at_b, 32), of_b, _mm256_srli_epi64(of_b, 32)};
     __m256i key0 = _mm256_set1_epi64x(key[0]);
     __m256i key1 = _mm256_set1_epi64x(key[1]);
     for (int i = 0; i < rounds; ++i) {
@@ -79,6 +89,13 @@ bool has_avx2() {
     return answer;
 }
 #endif
+
+void make_eight(PhiloxKey key, const Counters& first, std::uint32_t* out) {
+#if defined(__x86_64__)
+    if (has_avx2()) return eight_blocks_avx2(key, first, out);
+#endif
+    eight_blocks(key, first, out);
+}
 
 }  // namespace
 
@@ -104,16 +121,20 @@ PhiloxKey derive_key(std::uint64_t seed, std::uint64_t key) {
     return {mixed[0], mixed[1]};
 }
 
-void Stream::refill() {
-#if defined(__x86_64__)
-    if (has_avx2()) {
-        eight_blocks_avx2(key_, position_, replicate_, buffer_.data());
-    } else {
-        eight_blocks(key_, position_, replicate_, buffer_.data());
+StreamHeads stream_heads(PhiloxKey key, std::uint64_t first_replicate) {
+    alignas(32) std::array<std::uint32_t, head_words * lanes> blocks;
+    make_eight(key, {0, first_replicate, 0, 1}, blocks.data());
+    make_eight(key, {1, first_replicate, 0, 1}, blocks.data() + 4 * lanes);
+    StreamHeads heads;
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+        for (std::size_t word = 0; word < head_words; ++word) heads[lane][word] = blocks[word * lanes + lane];
     }
-#else
-    eight_blocks(key_, position_, replicate_, buffer_.data());
-#endif
+    return heads;
+}
+
+void Stream::refill() {
+    if (position_ == 0) return start(stream_heads(key_, replicate_)[0]);
+    make_eight(key_, {position_, replicate_, 1, 0}, buffer_.data());
     position_ += lanes;
     at_ = 0;
 }

@@ -17,39 +17,23 @@ constexpr double mend_cost = 2.5;
 constexpr double hypergeometric_cost = 120.0;
 constexpr std::uint32_t most_bits = 6;
 
-// 64 independent marks of probability rate / 2^bits, rate odd: from the lowest binary digit of the rate up, a
-// one is "or", a zero "and".
-inline std::uint64_t marks(Stream& stream, std::uint32_t rate, std::uint32_t bits) {
-    std::uint64_t word = stream.next64();
-    for (std::uint32_t digit = 1; digit < bits; ++digit) {
-        const std::uint64_t fresh = stream.next64();
-        word = (rate >> digit) & 1U ? word | fresh : word & fresh;
-    }
-    return word;
-}
-
 CRYSTAL_CLONES void mark_and_count(Stream& stream, const SubsetPlan& plan, std::span<const Cell> counts,
                                    std::span<Cell> first, std::span<Cell> rest, std::uint64_t* words) {
     const std::uint32_t total = plan.total;
     const std::size_t used = (total + 63) / 64;
-    std::uint32_t marked = 0;
-    for (std::size_t i = 0; i < used; ++i) {
-        std::uint64_t word = plan.bits == 0 ? 0 : marks(stream, plan.rate, plan.bits);
-        if (i + 1 == used && total % 64 != 0) word &= (std::uint64_t{1} << (total % 64)) - 1;
-        words[i] = word;
-        marked += static_cast<std::uint32_t>(std::popcount(word));
+    if (used == 1) {
+        words[0] = marked_word(stream, plan);
+    } else {
+        std::uint32_t marked = 0;
+        for (std::size_t i = 0; i < used; ++i) {
+            std::uint64_t word = random_marks(stream, plan);
+            if (i + 1 == used) word &= low_bits(total - static_cast<std::uint32_t>(64 * i));
+            words[i] = word;
+            marked += static_cast<std::uint32_t>(std::popcount(word));
+        }
+        mend_marks(stream, plan, marked, words);
     }
     words[used] = 0;  // read, but not used, by an option that ends with the last word
-    // Too many marks are mended as too few of their opposite. No branch depends on a random mark.
-    const std::uint64_t opposite = marked > plan.taken ? 0 : ~std::uint64_t{0};
-    std::uint32_t wrong = marked > plan.taken ? marked - plan.taken : plan.taken - marked;
-    while (wrong > 0) {
-        const std::uint32_t item = stream.below(total);
-        std::uint64_t& word = words[item / 64];
-        const std::uint64_t bit = ((word ^ opposite) >> (item % 64)) & 1;
-        word ^= bit << (item % 64);
-        wrong -= static_cast<std::uint32_t>(bit);
-    }
     std::uint32_t at = 0;
     for (std::size_t k = 0; k < counts.size(); ++k) {
         const std::uint32_t count = counts[k];

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 
-#include "crystal/multinomial.hpp"
-#include "crystal/plain_statistics.hpp"
+#include "crystal/small_pairs.hpp"
 
 namespace crystal {
 namespace {
@@ -24,43 +24,72 @@ class Permuter {
   public:
     Permuter(std::vector<Block> blocks, const Score& score) : blocks_(std::move(blocks)), score_(score) {
         for (std::size_t b = 0; b < blocks_.size(); ++b) {
-            if (blocks_[b].constant()) continue;
-            changing_.push_back(b);
-            samplers_.emplace_back(blocks_[b].group_totals, blocks_[b].option_totals);
-            cells_ = std::max(cells_, blocks_[b].table.size());
-            work_ += blocks_[b].table.size();
+            const Block& block = blocks_[b];
+            if (block.constant()) continue;
+            Changing& changing =
+                changing_.emplace_back(Changing{b, {block.group_totals, block.option_totals}, {}});
+            cells_ = std::max(cells_, block.table.size());
+            work_ += block.table.size();
+            if (block.groups != 2 || !score.additive()) continue;
+            if (const SubsetPlan& plan = changing.sampler.only_plan();
+                plan.total <= SmallPair::most_samples) {
+                changing.pair.emplace(plan, block.option_totals, [&](std::size_t, Cell first, Cell second) {
+                    return score.option_value(b, first, second);
+                });
+            }
         }
     }
 
     std::size_t work() const { return work_; }
 
-    std::int64_t observed(ScoreScratch& scratch) const {
+    std::int64_t observed() const {
+        ScoreScratch scratch;
         scratch.sums.assign(score_.accumulators, 0);
-        for (const std::size_t b : changing_) score_.add(b, blocks_[b].table, scratch);
+        for (const Changing& changing : changing_)
+            score_.add(changing.block, blocks_[changing.block].table, scratch);
         return finish(scratch);
     }
 
-    std::int64_t draw(Stream stream, ScoreScratch& scratch) const {
-        scratch.sums.assign(score_.accumulators, 0);
+    // Replicates from `first` on, one for each place in `scores`.
+    void draw(PhiloxKey key, std::uint64_t first, std::span<std::int64_t> scores) const {
+        ScoreScratch scratch;
         scratch.table.resize(cells_);
-        for (std::size_t i = 0; i < changing_.size(); ++i) {
-            const std::span<Cell> table =
-                std::span(scratch.table).first(samplers_[i].groups() * samplers_[i].options());
-            samplers_[i].sample(stream, table, scratch.bitmap);
-            score_.add(changing_[i], table, scratch);
+        scratch.sums.resize(score_.accumulators);
+        StreamHeads heads;
+        for (std::size_t i = 0; i < scores.size(); ++i) {
+            if (i % heads_at_once == 0) heads = stream_heads(key, first + i);
+            Stream stream(key, first + i, heads[i % heads_at_once]);
+            for (std::uint64_t& sum : scratch.sums) sum = 0;
+            for (const Changing& changing : changing_) draw(changing, stream, scratch);
+            scores[i] = finish(scratch);
         }
-        return finish(scratch);
     }
 
   private:
+    struct Changing {
+        std::size_t block;
+        TableSampler sampler;
+        std::optional<SmallPair> pair = std::nullopt;
+    };
+
+    void draw(const Changing& changing, Stream& stream, ScoreScratch& scratch) const {
+        if (changing.pair) {
+            scratch.sums[0] += changing.pair->draw(stream);
+            return;
+        }
+        const TableSampler& sampler = changing.sampler;
+        const auto table = std::span(scratch.table).first(sampler.groups() * sampler.options());
+        sampler.sample(stream, table, scratch.bitmap);
+        score_.add(changing.block, table, scratch);
+    }
+
     std::int64_t finish(const ScoreScratch& scratch) const {
         return changing_.empty() ? 0 : score_.total(scratch.sums);
     }
 
     std::vector<Block> blocks_;
     const Score& score_;
-    std::vector<std::size_t> changing_;
-    std::vector<TableSampler> samplers_;
+    std::vector<Changing> changing_;
     std::size_t cells_ = 0, work_ = 0;
 };
 
@@ -74,8 +103,7 @@ PermutationResult permutation_test(const Tables& tables, Statistic statistic, do
     result.null_mean = result.observed;
     const std::unique_ptr<Score> score = make_score(blocks, statistic, mass);
     const Permuter permuter(std::move(blocks), *score);
-    ScoreScratch own;
-    const std::int64_t observed = permuter.observed(own);
+    const std::int64_t observed = permuter.observed();
 
     const PhiloxKey key = derive_key(randomness.seed, randomness.key);
     const std::size_t threads = thread_count(randomness.threads);
@@ -91,11 +119,8 @@ PermutationResult permutation_test(const Tables& tables, Statistic statistic, do
         const auto chunk = static_cast<std::size_t>(std::min(wanted, draws - result.draws));
         scores.resize(chunk);
         parallel_for(chunk, range, threads, stop, [&](std::size_t begin, std::size_t end) {
-            ScoreScratch scratch;
-            for (std::size_t i = begin; i < end; ++i) {
-                const auto replicate = static_cast<std::uint64_t>(result.draws) + i;
-                scores[i] = permuter.draw(Stream(key, replicate), scratch);
-            }
+            permuter.draw(key, static_cast<std::uint64_t>(result.draws) + begin,
+                          std::span(scores).subspan(begin, end - begin));
         });
         std::size_t used = 0;
         for (; used < chunk && result.greater + result.equal < exceedances; ++used) {

@@ -79,6 +79,10 @@ class CellScore final : public Score {
     void add(std::size_t, std::span<const Cell> table, ScoreScratch& scratch) const override {
         scratch.sums[0] += look_up(table, values_.data());
     }
+    bool additive() const override { return true; }
+    std::uint64_t option_value(std::size_t, Cell first, Cell second) const override {
+        return values_[first] + values_[second];
+    }
 
   private:
     std::vector<std::uint64_t> values_;
@@ -105,11 +109,14 @@ class MixtureScore final : public Score {
                 scratch.sorted[k] += count * block.weights[g];
             }
         }
-        for (const std::uint64_t pooled : scratch.sorted) {
-            sum -= block.mixture ? (*block.mixture)[pooled]
-                                 : share_term(static_cast<double>(pooled) / block.denominator, block.scale);
-        }
+        for (const std::uint64_t pooled : scratch.sorted) sum -= block.mixture_term(pooled);
         scratch.sums[0] += sum;
+    }
+    bool additive() const override { return true; }
+    std::uint64_t option_value(std::size_t index, Cell first, Cell second) const override {
+        const Prepared& block = blocks_[index];
+        return (*block.cells[0])[first] + (*block.cells[1])[second] -
+               block.mixture_term(first * block.weights[0] + second * block.weights[1]);
     }
     std::int64_t total(std::span<const std::uint64_t> sums) const override {
         return (static_cast<std::int64_t>(sums[0]) + (std::int64_t{1} << (extra_bits - 1))) >> extra_bits;
@@ -125,6 +132,11 @@ class MixtureScore final : public Score {
         std::vector<std::shared_ptr<const Values>> cells;  // by group and count
         std::shared_ptr<const Values> mixture;             // by weighted count, where these are few
         double denominator = 1.0, scale = 1.0;
+
+        std::uint64_t mixture_term(std::uint64_t pooled) const {
+            return mixture ? (*mixture)[pooled]
+                           : share_term(static_cast<double>(pooled) / denominator, scale);
+        }
     };
 
     static std::uint64_t share_term(double share, double scale) {

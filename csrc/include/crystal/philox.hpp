@@ -16,11 +16,24 @@ PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key);
 // One block under a fixed key mixes the caller's seed and key, so that neither has to be random itself.
 PhiloxKey derive_key(std::uint64_t seed, std::uint64_t key);
 
-// The numbers of one replicate. Counter: 64 bits of position, 64 bits of replicate. Blocks are made eight at
-// a time and read word by word across the eight (all first words, then all second words, ...).
+// The first words of eight consecutive replicates, made together: most replicates need no more.
+inline constexpr std::size_t head_words = 8;
+inline constexpr std::size_t heads_at_once = 8;
+using StreamHeads = std::array<std::array<std::uint32_t, head_words>, heads_at_once>;
+StreamHeads stream_heads(PhiloxKey key, std::uint64_t first_replicate);
+
+// The numbers of one replicate. Counter: 64 bits of position, 64 bits of replicate. The first two blocks are
+// read one after the other; from then on blocks are made eight at a time and read word by word across the
+// eight (all first words, then all second words, ...).
 class Stream {
   public:
     Stream(PhiloxKey key, std::uint64_t replicate) : key_(key), replicate_(replicate) {}
+
+    // The same, with the replicate's head at hand.
+    Stream(PhiloxKey key, std::uint64_t replicate, const std::array<std::uint32_t, head_words>& head)
+        : key_(key), replicate_(replicate) {
+        start(head);
+    }
 
     std::uint32_t next32() {
         if (at_ == words) refill();
@@ -58,6 +71,12 @@ class Stream {
     static constexpr std::size_t words = 32;
 
     void refill();
+
+    void start(const std::array<std::uint32_t, head_words>& head) {
+        at_ = words - head_words;
+        for (std::size_t i = 0; i < head_words; ++i) buffer_[at_ + i] = head[i];
+        position_ = head_words / 4;
+    }
 
     PhiloxKey key_;
     std::uint64_t replicate_;

@@ -1,5 +1,7 @@
 #pragma once
 // Random contingency tables with given margins: what permuting the labels of samples does to their counts.
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -24,6 +26,60 @@ struct SubsetPlan {
 
 SubsetPlan plan_subset(std::uint32_t total, std::uint32_t first, std::size_t options);
 
+// 64 independent marks of probability rate / 2^bits, rate odd: from the lowest binary digit of the rate up, a
+// one is "or", a zero "and".
+inline std::uint64_t random_marks(Stream& stream, const SubsetPlan& plan) {
+    if (plan.bits == 0) return 0;
+    std::uint64_t word = stream.next64();
+    for (std::uint32_t digit = 1; digit < plan.bits; ++digit) {
+        const std::uint64_t fresh = stream.next64();
+        word = (plan.rate >> digit) & 1U ? word | fresh : word & fresh;
+    }
+    return word;
+}
+
+// Marks or unmarks random items until as many are marked as the plan says. Too many marks are mended as too
+// few of their opposite, and no branch depends on a single mark.
+inline void mend_marks(Stream& stream, const SubsetPlan& plan, std::uint32_t marked, std::uint64_t* words) {
+    const std::uint64_t opposite = marked > plan.taken ? 0 : ~std::uint64_t{0};
+    std::uint32_t wrong = marked > plan.taken ? marked - plan.taken : plan.taken - marked;
+    while (wrong > 0) {
+        const std::uint32_t item = stream.below(plan.total);
+        std::uint64_t& word = words[item / 64];
+        const std::uint64_t bit = ((word ^ opposite) >> (item % 64)) & 1;
+        word ^= bit << (item % 64);
+        wrong -= static_cast<std::uint32_t>(bit);
+    }
+}
+
+// The lowest n bits, n in 1 .. 64.
+inline constexpr std::uint64_t low_bits(std::uint32_t n) { return ~std::uint64_t{0} >> (64 - n); }
+
+// All of that for 1 .. 64 items, in one word. A random word names several items by its bits; what it names
+// beyond the last item is never marked and never counts.
+inline std::uint64_t marked_word(Stream& stream, const SubsetPlan& plan) {
+    const std::uint64_t items = low_bits(plan.total);
+    const std::uint64_t marks = random_marks(stream, plan) & items;
+    const auto marked = static_cast<std::uint32_t>(std::popcount(marks));
+    const std::uint64_t opposite = marked > plan.taken ? 0 : items;
+    std::uint32_t wrong = marked > plan.taken ? marked - plan.taken : plan.taken - marked;
+    std::uint64_t mendable = marks ^ opposite;
+    const auto bits = static_cast<std::uint32_t>(std::bit_width(plan.total - 1));
+    const std::uint32_t names = bits == 0 ? 0 : static_cast<std::uint32_t>(low_bits(bits));
+    const std::uint32_t named_at_once = 32 / std::max(bits, 1U);
+    while (wrong > 0) {
+        std::uint32_t word = stream.next32();
+        for (std::uint32_t i = 0; i < named_at_once && wrong > 0; ++i) {
+            const std::uint32_t item = word & names;
+            word >>= bits;
+            const std::uint64_t bit = (mendable >> item) & 1;
+            mendable ^= bit << item;
+            wrong -= static_cast<std::uint32_t>(bit);
+        }
+    }
+    return mendable ^ opposite;
+}
+
 // Splits the samples of one table row at random: `first` gets as many samples as the plan says, `rest` the
 // others. `first` may be the same span as `counts`. Marks are kept in `bitmap`, which grows to what the plan
 // needs.
@@ -41,6 +97,9 @@ class TableSampler {
 
     // Writes a table of groups x options.
     void sample(Stream& stream, std::span<Cell> table, std::vector<std::uint64_t>& bitmap) const;
+
+    // The plan that divides two groups.
+    const SubsetPlan& only_plan() const { return divisions_.front().plan; }
 
   private:
     struct Division {

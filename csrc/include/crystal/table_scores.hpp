@@ -47,6 +47,11 @@ class Score {
     virtual ~Score() = default;
     // Adds one block's table to the replicate's sums, which start at zero. Sums wrap: only differences count.
     virtual void add(std::size_t block, std::span<const Cell> table, ScoreScratch& scratch) const = 0;
+    // Whether a block of two groups is scored option by option; if so, what an option adds to the first sum.
+    virtual bool additive() const { return false; }
+    virtual std::uint64_t option_value(std::size_t /*block*/, Cell /*first*/, Cell /*second*/) const {
+        return 0;
+    }
     // The replicate's statistic, in multiples of `unit` and up to a constant.
     virtual std::int64_t total(std::span<const std::uint64_t> sums) const {
         return static_cast<std::int64_t>(sums[0]);
