@@ -16,6 +16,7 @@ constexpr double word_cost = 2.0;
 constexpr double mend_cost = 2.5;
 constexpr double hypergeometric_cost = 120.0;
 constexpr std::uint32_t most_bits = 6;
+constexpr std::int64_t longest_law = 4096;
 
 CRYSTAL_CLONES void mark_and_count(Stream& stream, const SubsetPlan& plan, std::span<const Cell> counts,
                                    std::span<Cell> first, std::span<Cell> rest, std::uint64_t* words) {
@@ -33,21 +34,22 @@ CRYSTAL_CLONES void mark_and_count(Stream& stream, const SubsetPlan& plan, std::
         }
         mend_marks(stream, plan, marked, words);
     }
-    words[used] = 0;  // read, but not used, by an option that ends with the last word
+    words[used] = words[used + 1] = 0;  // read, but not used, at the end of the last word
     std::uint32_t at = 0;
     for (std::size_t k = 0; k < counts.size(); ++k) {
         const std::uint32_t count = counts[k];
-        Cell chosen = 0;
-        std::uint32_t left = count;
-        while (left > 0) {
-            const std::uint32_t take = std::min<std::uint32_t>(left, 64);
+        const auto marked_of = [&](std::uint32_t take) {
             const std::uint64_t* word = words + at / 64;
             const std::uint32_t shift = at % 64;
-            const std::uint64_t window = (word[0] >> shift) | (word[1] << 1 << (63 - shift));
-            chosen += static_cast<Cell>(std::popcount(window << (64 - take)));
+            const std::uint64_t bits = (word[0] >> shift) | (word[1] << 1 << (63 - shift));
             at += take;
-            left -= take;
-        }
+            return static_cast<Cell>(
+                std::popcount(bits << (63 - take) << 1));  // none of them where take is 0
+        };
+        // Up to 63 samples need no branch; more are rare.
+        Cell chosen = marked_of(std::min(count, 63U));
+        for (std::uint32_t done = 63; done < count; done += 63)
+            chosen += marked_of(std::min(count - done, 63U));
         first[k] = plan.swapped ? count - chosen : chosen;
         rest[k] = plan.swapped ? chosen : count - chosen;
     }
@@ -65,6 +67,26 @@ void count_sequentially(Stream& stream, const SubsetPlan& plan, std::span<const 
         first[k] = plan.swapped ? count - chosen : chosen;
         rest[k] = plan.swapped ? chosen : count - chosen;
     }
+}
+
+// Hypergeometric weights by their ratios outwards from the mode, where they are 1.
+std::shared_ptr<const CellLaw> law_of_cell(Cell group_total, std::span<const Cell> option_totals) {
+    const std::int64_t taken = group_total, good = option_totals[0], bad = option_totals[1];
+    const std::int64_t lowest = std::max<std::int64_t>(0, taken - bad), highest = std::min(taken, good);
+    if (highest - lowest >= longest_law) return nullptr;
+    const auto ratio = [&](std::int64_t a) {  // of the weight of a + 1 to that of a
+        return static_cast<double>((good - a) * (taken - a)) /
+               static_cast<double>((a + 1) * (bad - taken + a + 1));
+    };
+    const std::int64_t mode = std::clamp((taken + 1) * (good + 1) / (good + bad + 2), lowest, highest);
+    std::vector<double> weights(static_cast<std::size_t>(highest - lowest + 1), 1.0);
+    const auto weight = [&](std::int64_t a) -> double& {
+        return weights[static_cast<std::size_t>(a - lowest)];
+    };
+    for (std::int64_t a = mode; a < highest; ++a) weight(a + 1) = weight(a) * ratio(a);
+    for (std::int64_t a = mode; a > lowest; --a) weight(a - 1) = weight(a) / ratio(a - 1);
+    return std::make_shared<const CellLaw>(
+        CellLaw{static_cast<Cell>(lowest), static_cast<Cell>(highest), group_total, DiscreteLaw(weights)});
 }
 
 }  // namespace
@@ -105,34 +127,62 @@ void split_row(Stream& stream, const SubsetPlan& plan, std::span<const Cell> cou
         count_sequentially(stream, plan, counts, first, rest);
         return;
     }
-    const std::size_t needed = plan.total / 64 + 2;
+    const std::size_t needed = plan.total / 64 + 3;
     if (bitmap.size() < needed) bitmap.resize(needed);
     mark_and_count(stream, plan, counts, first, rest, bitmap.data());
 }
 
 TableSampler::TableSampler(std::span<const Cell> group_totals, std::span<const Cell> option_totals)
-    : groups_(group_totals.size()), option_totals_(option_totals.begin(), option_totals.end()) {
-    divide(group_totals, 0, groups_);
+    : group_totals_(group_totals.begin(), group_totals.end()),
+      option_totals_(option_totals.begin(), option_totals.end()) {
+    if (options() < groups()) {
+        divide(option_totals, groups(), 0, options());
+        return;
+    }
+    divide(group_totals, options(), 0, groups());
+    if (groups() == 2 && options() == 2) cell_law_ = law_of_cell(group_totals[0], option_totals);
 }
 
-void TableSampler::divide(std::span<const Cell> group_totals, std::size_t begin, std::size_t end) {
+void TableSampler::divide(std::span<const Cell> totals, std::size_t columns, std::size_t begin,
+                          std::size_t end) {
     if (end - begin < 2) return;
     const std::size_t middle = begin + (end - begin) / 2;
     const auto sum = [&](std::size_t from, std::size_t to) {
-        const auto part = group_totals.subspan(from, to - from);
+        const auto part = totals.subspan(from, to - from);
         return std::accumulate(part.begin(), part.end(), Cell{0});
     };
-    divisions_.push_back({begin, middle, plan_subset(sum(begin, end), sum(begin, middle), options())});
-    divide(group_totals, begin, middle);
-    divide(group_totals, middle, end);
+    divisions_.push_back({begin, middle, plan_subset(sum(begin, end), sum(begin, middle), columns)});
+    divide(totals, columns, begin, middle);
+    divide(totals, columns, middle, end);
 }
 
-void TableSampler::sample(Stream& stream, std::span<Cell> table, std::vector<std::uint64_t>& bitmap) const {
-    const std::size_t k = options();
-    std::copy(option_totals_.begin(), option_totals_.end(), table.begin());
+void TableSampler::sample_rows(Stream& stream, std::span<const Cell> column_totals, std::span<Cell> table,
+                               std::vector<std::uint64_t>& bitmap) const {
+    const std::size_t k = column_totals.size();
+    std::copy(column_totals.begin(), column_totals.end(), table.begin());
     for (const Division& division : divisions_) {
         const std::span<Cell> first = table.subspan(division.begin * k, k);
         split_row(stream, division.plan, first, first, table.subspan(division.middle * k, k), bitmap);
+    }
+}
+
+void TableSampler::sample(Stream& stream, std::span<Cell> table, TableScratch& scratch) const {
+    if (table.empty()) return;
+    if (cell_law_) {
+        const Cell cell = cell_law_->lowest + cell_law_->law.draw(stream);
+        table[0] = cell;
+        table[1] = group_totals_[0] - cell;
+        table[2] = option_totals_[0] - cell;
+        table[3] = option_totals_[1] - table[1];
+    } else if (options() < groups()) {
+        scratch.turned.resize(table.size());
+        sample_rows(stream, group_totals_, scratch.turned, scratch.bitmap);
+        for (std::size_t k = 0; k < options(); ++k) {
+            for (std::size_t g = 0; g < groups(); ++g)
+                table[g * options() + k] = scratch.turned[k * groups() + g];
+        }
+    } else {
+        sample_rows(stream, option_totals_, table, scratch.bitmap);
     }
 }
 

@@ -31,12 +31,9 @@ class Permuter {
             cells_ = std::max(cells_, block.table.size());
             work_ += block.table.size();
             if (block.groups != 2 || !score.additive()) continue;
-            if (const SubsetPlan& plan = changing.sampler.only_plan();
-                plan.total <= SmallPair::most_samples) {
-                changing.pair.emplace(plan, block.option_totals, [&](std::size_t, Cell first, Cell second) {
-                    return score.option_value(b, first, second);
-                });
-            }
+            changing.pair = SmallPair::make(changing.sampler, [&](std::size_t, Cell first, Cell second) {
+                return score.option_value(b, first, second);
+            });
         }
     }
 
@@ -79,7 +76,7 @@ class Permuter {
         }
         const TableSampler& sampler = changing.sampler;
         const auto table = std::span(scratch.table).first(sampler.groups() * sampler.options());
-        sampler.sample(stream, table, scratch.bitmap);
+        sampler.sample(stream, table, scratch.tables);
         score_.add(changing.block, table, scratch);
     }
 
@@ -157,11 +154,11 @@ void permute_counts(const Tables& tables, std::size_t draws, const Randomness& r
     parallel_for(draws, range_of(tables.counts.size()), thread_count(randomness.threads), stop,
                  [&](std::size_t begin, std::size_t end) {
                      std::vector<Cell> table(cells);
-                     std::vector<std::uint64_t> bitmap;
+                     TableScratch scratch;
                      for (std::size_t draw = begin; draw < end; ++draw) {
                          Stream stream(key, draw);
                          for (std::size_t b = 0; b < samplers.size(); ++b) {
-                             samplers[b].sample(stream, table, bitmap);
+                             samplers[b].sample(stream, table, scratch);
                              std::copy(table.begin(), table.end(),
                                        values.begin() +
                                            static_cast<std::ptrdiff_t>((draw * tables.blocks + b) * cells));

@@ -7,36 +7,49 @@
 namespace crystal {
 namespace {
 
-// Popcount is an instruction in one of the clones, so the whole draw is in their reach.
+// One function from the random numbers to the sum, so that popcount is an instruction where the machine has
+// it.
 template <class Option>
-inline std::uint64_t add_values(std::uint64_t marks, std::span<const Option> options,
-                                const std::uint64_t* values) {
+CRYSTAL_CLONES std::uint64_t draw_marks(Stream& stream, const SubsetPlan& plan, const Option* options,
+                                        std::size_t count, const std::uint64_t* values) {
+    const std::uint64_t marks = marked_word(stream, plan);
     std::uint64_t sum = 0;
-    for (const Option& option : options) {
-        sum += values[option.values + static_cast<std::size_t>(std::popcount(marks & option.mask))];
+    for (std::size_t k = 0; k < count; ++k) {
+        sum += values[options[k].values + static_cast<std::size_t>(std::popcount(marks & options[k].mask))];
     }
     return sum;
 }
 
 }  // namespace
 
-SmallPair::SmallPair(const SubsetPlan& plan, std::span<const Cell> option_totals,
-                     const std::function<std::uint64_t(std::size_t, Cell, Cell)>& value)
-    : plan_(plan) {
-    std::uint32_t at = 0;
-    for (std::size_t k = 0; k < option_totals.size(); ++k) {
-        const Cell total = option_totals[k];
-        options_.push_back({low_bits(total) << at, values_.size()});
-        for (Cell marked = 0; marked <= total; ++marked) {
-            const Cell rest = total - marked;
-            values_.push_back(plan.swapped ? value(k, rest, marked) : value(k, marked, rest));
+std::optional<SmallPair> SmallPair::make(const TableSampler& sampler, const Value& value) {
+    SmallPair pair;
+    const std::vector<Cell>& totals = sampler.option_totals();
+    if (pair.law_ = sampler.cell_law(); pair.law_) {
+        const CellLaw& law = *pair.law_;
+        for (Cell cell = law.lowest; cell <= law.highest; ++cell) {
+            const Cell beside = law.group_total - cell;
+            pair.values_.push_back(value(0, cell, totals[0] - cell) + value(1, beside, totals[1] - beside));
         }
-        at += total;
+        return pair;
     }
+    pair.plan_ = sampler.only_plan();
+    if (pair.plan_.total > 64) return std::nullopt;
+    std::uint32_t at = 0;
+    for (std::size_t k = 0; k < totals.size(); ++k) {
+        pair.options_.push_back({low_bits(totals[k]) << at, pair.values_.size()});
+        for (Cell marked = 0; marked <= totals[k]; ++marked) {
+            const Cell rest = totals[k] - marked;
+            pair.values_.push_back(pair.plan_.swapped ? value(k, rest, marked) : value(k, marked, rest));
+        }
+        at += totals[k];
+    }
+    return pair;
 }
 
-CRYSTAL_CLONES std::uint64_t SmallPair::draw(Stream& stream) const {
-    return add_values<Option>(marked_word(stream, plan_), options_, values_.data());
+std::uint64_t SmallPair::draw(Stream& stream) const {
+    if (law_) return values_[law_->law.draw(stream)];
+    return draw_marks(stream, plan_, options_.data(), options_.size(), values_.data());
 }
 
 }  // namespace crystal

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "crystal/discrete_law.hpp"
 #include "crystal/philox.hpp"
 
 namespace crystal {
@@ -26,14 +28,15 @@ struct SubsetPlan {
 
 SubsetPlan plan_subset(std::uint32_t total, std::uint32_t first, std::size_t options);
 
-// 64 independent marks of probability rate / 2^bits, rate odd: from the lowest binary digit of the rate up, a
-// one is "or", a zero "and".
+// 64 independent marks of probability rate / 2^bits, rate odd, or 32 of them where no more are asked for:
+// from the lowest binary digit of the rate up, a one is "or", a zero "and".
 inline std::uint64_t random_marks(Stream& stream, const SubsetPlan& plan) {
     if (plan.bits == 0) return 0;
-    std::uint64_t word = stream.next64();
+    const auto fresh = [&] { return plan.total > 32 ? stream.next64() : stream.next32(); };
+    std::uint64_t word = fresh();
     for (std::uint32_t digit = 1; digit < plan.bits; ++digit) {
-        const std::uint64_t fresh = stream.next64();
-        word = (plan.rate >> digit) & 1U ? word | fresh : word & fresh;
+        const std::uint64_t other = fresh();
+        word = (plan.rate >> digit) & 1U ? word | other : word & other;
     }
     return word;
 }
@@ -80,38 +83,56 @@ inline std::uint64_t marked_word(Stream& stream, const SubsetPlan& plan) {
     return mendable ^ opposite;
 }
 
+// What drawing needs beside the table; it grows to what the largest block asks for.
+struct TableScratch {
+    std::vector<std::uint64_t> bitmap;
+    std::vector<Cell> turned;
+};
+
 // Splits the samples of one table row at random: `first` gets as many samples as the plan says, `rest` the
 // others. `first` may be the same span as `counts`. Marks are kept in `bitmap`, which grows to what the plan
 // needs.
 void split_row(Stream& stream, const SubsetPlan& plan, std::span<const Cell> counts, std::span<Cell> first,
                std::span<Cell> rest, std::vector<std::uint64_t>& bitmap);
 
-// Tables with the margins of a block: its groups are divided into halves again and again.
+// The one free cell of a table of two groups and two options: the first group's samples of the first option.
+struct CellLaw {
+    Cell lowest, highest, group_total;
+    DiscreteLaw law;  // of the cell less `lowest`
+};
+
+// Tables with the margins of a block. Its groups are divided into halves again and again, or its options,
+// where these are fewer: what has which name makes no difference to a random table.
 class TableSampler {
   public:
     TableSampler(std::span<const Cell> group_totals, std::span<const Cell> option_totals);
 
-    std::size_t groups() const { return groups_; }
+    std::size_t groups() const { return group_totals_.size(); }
     std::size_t options() const { return option_totals_.size(); }
     const std::vector<Cell>& option_totals() const { return option_totals_; }
 
     // Writes a table of groups x options.
-    void sample(Stream& stream, std::span<Cell> table, std::vector<std::uint64_t>& bitmap) const;
+    void sample(Stream& stream, std::span<Cell> table, TableScratch& scratch) const;
 
-    // The plan that divides two groups.
+    // The plan that divides two groups with no fewer options.
     const SubsetPlan& only_plan() const { return divisions_.front().plan; }
+
+    // The law of a table of two by two, where it is short enough to be kept.
+    const std::shared_ptr<const CellLaw>& cell_law() const { return cell_law_; }
 
   private:
     struct Division {
         std::size_t begin,
-            middle;  // row `begin` holds the counts to divide between [begin, middle) and the rest
+            middle;  // row `begin` has the counts to divide between [begin, middle) and the rest
         SubsetPlan plan;
     };
-    void divide(std::span<const Cell> group_totals, std::size_t begin, std::size_t end);
+    void divide(std::span<const Cell> totals, std::size_t columns, std::size_t begin, std::size_t end);
+    void sample_rows(Stream& stream, std::span<const Cell> column_totals, std::span<Cell> table,
+                     std::vector<std::uint64_t>& bitmap) const;
 
-    std::size_t groups_;
-    std::vector<Cell> option_totals_;
+    std::vector<Cell> group_totals_, option_totals_;
     std::vector<Division> divisions_;
+    std::shared_ptr<const CellLaw> cell_law_;
 };
 
 }  // namespace crystal

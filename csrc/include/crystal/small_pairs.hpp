@@ -1,8 +1,8 @@
 #pragma once
-// The most common block, two groups with at most 64 samples together: its marks fit one word, and a statistic
-// that adds over options is looked up by the marks under each option's mask, without making the table.
+// The most common blocks, scored without making their table: two groups whose statistic adds over options.
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,22 +12,26 @@ namespace crystal {
 
 class SmallPair {
   public:
-    static constexpr std::uint32_t most_samples = 64;
+    // What an option adds with so many samples in the first and in the second group.
+    using Value = std::function<std::uint64_t(std::size_t, Cell, Cell)>;
 
-    // value(option, first, second) is what an option adds with so many samples in the two groups.
-    SmallPair(const SubsetPlan& plan, std::span<const Cell> option_totals,
-              const std::function<std::uint64_t(std::size_t, Cell, Cell)>& value);
+    // For a block with at most 64 samples, whose marks fit one word, or with two options, whose one free cell
+    // has a tabulated law; nothing for others.
+    static std::optional<SmallPair> make(const TableSampler& sampler, const Value& value);
 
     // The statistic's sum in a random table; takes the same random numbers as TableSampler::sample.
     std::uint64_t draw(Stream& stream) const;
 
   private:
+    SmallPair() = default;
+
     struct Option {
         std::uint64_t mask;
         std::size_t values;  // where values_ has the option's, by marks
     };
     SubsetPlan plan_;
     std::vector<Option> options_;
+    std::shared_ptr<const CellLaw> law_;
     std::vector<std::uint64_t> values_;
 };
 

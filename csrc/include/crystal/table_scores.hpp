@@ -37,9 +37,9 @@ std::vector<Block> seen_blocks(const Tables& tables, Statistic statistic);
 
 // What a thread needs to draw and score tables; it grows to the largest block and no further.
 struct ScoreScratch {
-    std::vector<Cell> table;
-    std::vector<std::uint64_t> bitmap, sums, sorted;
-    std::vector<Cell> pooled;
+    TableScratch tables;
+    std::vector<Cell> table, pooled;
+    std::vector<std::uint64_t> sums, sorted;
 };
 
 class Score {
