@@ -74,7 +74,7 @@ def test_what_is_missing_is_said() -> None:
 def test_coverage_of_entropy_differences(options: int, size: int, frozen: bool) -> None:
     rng = np.random.default_rng(options + size)
     covered = agrees = 0
-    for index in range(120):
+    for index in range(80):
         p = rng.dirichlet(np.full(options, 0.8))
         q = 0.05 * rng.dirichlet(np.full(options, 1.0)) + 0.95 * np.eye(options)[0] if frozen else p[::-1]
         sides = [rng.multinomial(size, row)[None] for row in (p, q)]
@@ -85,8 +85,8 @@ def test_coverage_of_entropy_differences(options: int, size: int, frozen: bool) 
         truth = float(shannon_entropy(q) - shannon_entropy(p))
         covered += change.low <= truth <= change.high
         agrees += (change.p < 0.05) == (change.low > 0 or change.high < 0)
-    assert covered >= 108
-    assert agrees == 120
+    assert covered >= 71
+    assert agrees == 80
 
 
 def test_prompt_jackknife_of_a_mean_is_students_interval() -> None:

@@ -84,21 +84,21 @@ CELLS = [
 def test_coverage_at_an_effect(options: int, groups: int, blocks: int, size: int, mix: float) -> None:
     rng = np.random.default_rng(options + groups + size)
     covered = 0
-    for index in range(120):
+    for index in range(80):
         middle = rng.dirichlet(np.full(options, 0.7), size=(blocks, 1))
         p = (1 - mix) * middle + mix * rng.dirichlet(np.full(options, 0.7), size=(blocks, groups))
         estimate = js_interval(draw(rng, p, size), draws=200, key=index)
         covered += estimate.low <= float(js_information(p).mean()) <= estimate.high
-    assert covered >= 106
+    assert covered >= 70
 
 
 def test_coverage_where_nothing_differs() -> None:
     """At P = Q 0 is covered in 95 % of draws, less Monte Carlo error; a bootstrap never covers it."""
     rng = np.random.default_rng(11)
     covered = 0
-    for index in range(120):
+    for index in range(80):
         p = np.repeat(rng.dirichlet(np.full(8, 0.7), size=(1, 1)), 2, axis=1)
         counts = draw(rng, p, 30)
         test = permutation_test(counts, "js", draws=199, exceedances=20, key=index)
         covered += js_interval(counts, draws=200, key=index, permutation_p=test.p).low == 0.0
-    assert covered >= 112
+    assert covered >= 74

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from crystal.errors import SettingsError
+from crystal.statistics.sharpening import MOST, fit_exponent, sharpened, sharpening
+
+BASE = np.array([0.5, 0.25, 0.15, 0.1])
+
+
+def test_sharpened_is_the_power() -> None:
+    np.testing.assert_allclose(sharpened(BASE, 2.0), BASE**2 / (BASE**2).sum())
+    np.testing.assert_allclose(sharpened(BASE, [0.0, 1.0]), [[0.25] * 4, BASE], atol=1e-15)
+    assert sharpened(BASE, MOST)[0] > 1 - 1e-15
+
+
+def test_the_exponent_is_the_maximum_of_the_likelihood() -> None:
+    counts = np.array([30, 6, 9, 1])
+    best = minimize_scalar(
+        lambda t: -float(counts @ np.log(sharpened(BASE, t))),
+        bounds=(0, 10),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert fit_exponent(BASE, counts) == pytest.approx(best.x, abs=1e-5)
+    np.testing.assert_allclose(
+        fit_exponent(BASE, sharpened(BASE, [0.3, 1.0, 4.0])), [0.3, 1.0, 4.0], atol=1e-8
+    )
+
+
+def test_an_exact_base_leaves_the_profile_interval() -> None:
+    base = np.rint(BASE * (1 << 22)).astype(np.int64)
+    counts = np.rint(sharpened(BASE, 2.0) * 200).astype(np.int64)
+    result = sharpening(base, counts)
+    # 1/sqrt(information): the variance of log p under the fit, times n.
+    fit, log = sharpened(BASE, 2.0), np.log(BASE)
+    error = 1 / np.sqrt(200 * (fit @ log**2 - (fit @ log) ** 2))
+    assert result.exponent.value == pytest.approx(2.0, abs=0.02)
+    assert result.exponent.high - result.exponent.low == pytest.approx(2 * 1.96 * error, rel=0.05)
+    few = sharpening(np.rint(BASE * 60).astype(np.int64), counts)
+    assert few.exponent.width > 1.2 * result.exponent.width
+
+
+def test_cooling_and_a_new_shape_are_told_apart() -> None:
+    base = np.rint(BASE * 400).astype(np.int64)
+    cooled = sharpening(base, np.rint(sharpened(BASE, 2.5) * 200).astype(np.int64))
+    assert cooled.exponent.low > 1.5
+    assert cooled.unexplained.low == 0.0
+    assert cooled.unexplained.p > 0.05
+    assert 0.0 < cooled.unexplained.high < 0.05
+    moved = sharpening(base, [20, 30, 20, 130])
+    assert moved.unexplained.low > 0.05
+    assert moved.unexplained.p < 0.01
+
+
+def test_where_there_is_no_exponent() -> None:
+    assert "flat base" in sharpening([20, 21, 19, 20], [70, 5, 3, 2]).exponent.reason
+    assert "fewer than 3" in sharpening([20, 5], [24, 1]).exponent.reason
+    assert sharpening([0, 0, 0], [5, 1, 1]).exponent.reason == "no valid samples"
+    sparse = sharpening([9, 1, 1, 1, 1, 1, 1, 1, 0, 0], [20, 3, 1, 0, 0, 0, 0, 0, 0, 0])
+    assert sparse.exponent.value is not None
+    assert "coverage" in sparse.unexplained.reason
+    with pytest.raises(SettingsError, match="same options"):
+        sharpening([1, 2, 3], [1, 2])
+
+
+def test_coverage_of_the_exponent() -> None:
+    rng = np.random.default_rng(21)
+    covered = known = 0
+    for index in range(120):
+        p = rng.dirichlet(np.full(6, 0.8)) * 0.98 + 0.02 / 6
+        truth = [0.5, 1.0, 2.0][index % 3]
+        result = sharpening(
+            rng.multinomial(80, p), rng.multinomial(60, sharpened(p, truth)), draws=150, key=index
+        )
+        if result.exponent.value is not None:
+            known += 1
+            covered += result.exponent.low <= truth <= result.exponent.high
+    assert known >= 110
+    assert covered >= 0.88 * known
