@@ -158,17 +158,21 @@ def sharpening(
         high=min(MOST, exponent + math.hypot(high - exponent, spread)),
         estimator="maximum likelihood, profile widened by bootstrap of the base",
         null=1.0,
-    ) drawn = again[:, 1] / m.sum() noise = js_divergence(sharpened(bases, fit_exponent(bases, drawn)),
-    drawn) observed = float(js_divergence(fit, q)) upper = float(np.quantile(noise, 1 - alpha / 2)) pair =
-    np.stack([np.rint(fit * FIXED_SAMPLES * 2).astype(np.int64), m])[None] beyond = js_interval(pair,
-    alpha=alpha, draws=draws, seed=seed, key=stream_key("shape", key), threads=threads) if
-    float(coverage(n)) < BASE_COVERAGE:
+    )
+    if float(coverage(n)) < BASE_COVERAGE:
         return Sharpening(
             limits, Estimate.unknown("the base's coverage is too low to tell a new shape from noise")
         )
+    drawn = again[:, 1] / m.sum()
+    noise = js_divergence(sharpened(bases, fit_exponent(bases, drawn)), drawn)
+    observed = float(js_divergence(fit, q))
+    pair = np.stack([np.rint(fit * FIXED_SAMPLES * 2).astype(np.int64), m])[None]
+    beyond = js_interval(
+        pair, alpha=alpha, draws=draws, seed=seed, key=stream_key("shape", key), threads=threads
+    )
     unexplained = Estimate(
         value=max(0.0, observed - float(noise.mean())),
-        low=max(0.0, observed - upper),
+        low=max(0.0, observed - float(np.quantile(noise, 1 - alpha / 2))),
         high=beyond.high,
         estimator="plugin less simulated null",
         null=float(noise.mean()),
