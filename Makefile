@@ -31,6 +31,11 @@ format: $(VENV)/.dev ## rewrite sources in the house style
 bench: $(VENV)/.dev ## benchmarks beside their peers
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
 
+asan: $(VENV)/.python ## the core's own tests under the address and undefined-behaviour sanitizers
+	@PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCRYSTAL_PYTHON=OFF -DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=address,undefined
+	@PATH="$(abspath $(BIN)):$$PATH" cmake --build build/asan --parallel 2
+	@PATH="$(abspath $(BIN)):$$PATH" UBSAN_OPTIONS=halt_on_error=1 ctest --test-dir build/asan --output-on-failure
+
 clean: ## remove what was built and installed here
 	rm -rf $(VENV) build demo-report
 

@@ -15,8 +15,6 @@ import pyarrow.compute as pc
 
 from crystal.errors import InputError
 
-_INT32_MAX = 2**31 - 1
-
 
 class Ragged(NamedTuple):
     """Texts behind one another: text ``i`` is ``values[offsets[i]:offsets[i + 1]]``."""
@@ -62,25 +60,8 @@ def strings_to_ragged(array: Any) -> Ragged:
     """
     column = _flat(array)
     if pa.types.is_dictionary(column.type):
-        texts = column.dictionary.take(column.indices)
-    else:
-        texts = column
-    validity = None
-    if texts.null_count:
-        validity = texts.is_valid().to_numpy(zero_copy_only=False)
-        # Arrow leaves it open what bytes a null covers.
-        texts = texts.fill_null("")
-    _, raw_offsets, raw_values = texts.buffers()
-    if len(texts) == 0 or raw_offsets is None:
-        return Ragged(np.zeros(0, np.uint8), np.zeros(1, np.int64), validity)
-    offsets = np.frombuffer(raw_offsets, np.int64, len(texts) + 1, texts.offset * 8)
-    first, last = int(offsets[0]), int(offsets[-1])
-    values = np.zeros(0, np.uint8)
-    if last > first and raw_values is not None:
-        values = np.frombuffer(raw_values, np.uint8, last - first, first)
-    return Ragged(
-        values, np.require(offsets - first if first else offsets, requirements=["C", "A"]), validity
-    )
+        return _parts(column.dictionary.take(column.indices))
+    return _parts(column)
 
 
 def dictionary(array: Any) -> tuple[npt.NDArray[np.int32], Ragged]:
@@ -95,9 +76,11 @@ def dictionary(array: Any) -> tuple[npt.NDArray[np.int32], Ragged]:
     Returns
     -------
     indices : int32 [n]
-        -1 where the row (or its dictionary entry) is null.
+        -1 where the row (or its dictionary entry) is null, else an entry of the dictionary.
     texts : Ragged
-        The dictionary.
+        The dictionary. One that came with the column is handed on as it is, because it may be far larger than
+        the batch: who reads its texts checks the offsets and the UTF-8 of those that rows use, as the count
+        table does.
 
     Raises
     ------
@@ -110,19 +93,44 @@ def dictionary(array: Any) -> tuple[npt.NDArray[np.int32], Ragged]:
     >>> indices.tolist(), bytes(texts.values)
     ([0, 1, -1, 0], b'headstails')
     """
-    column = _flat(array)
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    texts = strings_to_ragged(column.dictionary)
+    if isinstance(array, pa.ChunkedArray) and array.num_chunks == 1:
+        array = array.chunk(0)
+    if isinstance(array, pa.DictionaryArray) and _is_plain(array.dictionary):
+        column, texts = array, _parts(array.dictionary.cast(pa.large_string()))
+    else:
+        column = _flat(array)
+        column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        texts = _parts(column.dictionary)
     indices = column.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
+    if len(indices) and not -1 <= int(indices.min()) <= int(indices.max()) < len(texts.offsets) - 1:
+        raise InputError("an index points outside its dictionary", where="string column")
     if texts.validity is not None:
         entry = np.where(texts.validity, np.arange(len(texts.validity), dtype=np.int32), np.int32(-1))
         indices = np.append(entry, np.int32(-1))[indices]
     return np.require(indices, np.int32, ["C", "A"]), texts
 
 
+def _parts(texts: pa.Array) -> Ragged:
+    """Take a ``large_string`` array apart."""
+    validity = None
+    if texts.null_count:
+        validity = texts.is_valid().to_numpy(zero_copy_only=False)
+        # Arrow leaves it open what bytes a null covers.
+        texts = texts.fill_null("")
+    _, raw_offsets, raw_values = texts.buffers()
+    if len(texts) == 0 or raw_offsets is None:
+        return Ragged(np.zeros(0, np.uint8), np.zeros(1, np.int64), validity)
+    offsets = np.frombuffer(raw_offsets, np.int64, len(texts) + 1, texts.offset * 8)
+    first, last = int(offsets[0]), int(offsets[-1])
+    values = np.zeros(0, np.uint8)
+    if last > first and raw_values is not None:
+        values = np.frombuffer(raw_values, np.uint8, last - first, first)
+    offsets = offsets - first if first else np.require(offsets, requirements=["C", "A"])
+    return Ragged(values, offsets, validity)
+
+
 def _flat(array: Any) -> pa.Array:
-    """Return one array: ``large_string``, or a dictionary whose values are ``large_string``."""
+    """Return one valid array: ``large_string``, or a dictionary whose values are ``large_string``."""
     if not isinstance(array, (pa.Array, pa.ChunkedArray)):
         array = pa.array(array, pa.large_string())
     if isinstance(array, pa.ChunkedArray):
@@ -144,8 +152,6 @@ def _large(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
         # dictionary<string_view> cannot be cast as a whole, its dictionary can.
         values = _large(array.dictionary)
-        if len(values) > _INT32_MAX:
-            raise InputError("the dictionary has more texts than int32 can number", where="string column")
         return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), values, safe=False)
     if not (_is_string(kind) or pa.types.is_null(kind)):
         raise InputError("the column holds no strings", where="string column", got=str(kind))
@@ -154,3 +160,9 @@ def _large(array: pa.Array) -> pa.Array:
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_plain(texts: pa.Array) -> bool:
+    """Whether a dictionary can be handed on without a look at its texts."""
+    kind = texts.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind)) and texts.null_count == 0

@@ -1,6 +1,7 @@
 #include "crystal/interner.hpp"
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 #include "crystal/hash.hpp"
@@ -26,9 +27,13 @@ std::size_t Interner::probe(std::uint32_t tag, std::string_view wanted) const {
     return at;
 }
 
-void Interner::grow() {
+void Interner::reserve(std::size_t more) {
+    const std::size_t needed = size() + more;
+    if (needed * 16 <= slots_.size() * 13) return;
     // 13/16 full at most, half as large again each time: 10 to 15 bytes of table a text.
-    std::vector<Slot> old(std::max<std::size_t>(16, slots_.size() + slots_.size() / 2), Slot{0, kNone});
+    const std::size_t slots =
+        std::max({std::size_t{16}, slots_.size() + slots_.size() / 2, needed * 16 / 13 + 1});
+    std::vector<Slot> old(slots, Slot{0, kNone});
     old.swap(slots_);
     for (const Slot& slot : old) {
         if (slot.id == kNone) continue;
@@ -41,8 +46,33 @@ void Interner::grow() {
 }
 
 std::uint32_t Interner::intern(std::string_view text) {
-    if ((size() + 1) * 16 > slots_.size() * 13) grow();
-    const std::uint32_t tag = tag_of(text);
+    reserve(1);
+    return intern_tagged(tag_of(text), text);
+}
+
+void Interner::intern_all(std::span<const std::string_view> texts, std::span<std::uint32_t> ids) {
+    constexpr std::size_t kBlock = 32;
+    std::array<std::uint32_t, kBlock> tags;
+    for (std::size_t begin = 0; begin < texts.size(); begin += kBlock) {
+        const auto block = texts.subspan(begin, std::min(kBlock, texts.size() - begin));
+        reserve(block.size());
+        for (std::size_t i = 0; i < block.size(); ++i) {
+            tags[i] = tag_of(block[i]);
+            __builtin_prefetch(&slots_[home(tags[i], slots_.size())]);
+        }
+        for (std::size_t i = 0; i < block.size(); ++i) {
+            const Slot& slot = slots_[home(tags[i], slots_.size())];
+            if (slot.id != kNone) __builtin_prefetch(&ends_[slot.id]);
+        }
+        for (std::size_t i = 0; i < block.size(); ++i) {
+            const Slot& slot = slots_[home(tags[i], slots_.size())];
+            if (slot.id != kNone) __builtin_prefetch(text(slot.id).data());
+        }
+        for (std::size_t i = 0; i < block.size(); ++i) ids[begin + i] = intern_tagged(tags[i], block[i]);
+    }
+}
+
+std::uint32_t Interner::intern_tagged(std::uint32_t tag, std::string_view text) {
     const std::size_t at = probe(tag, text);
     if (slots_[at].id != kNone) return slots_[at].id;
     if (size() >= kMost)

@@ -7,6 +7,8 @@
 #include <sstream>
 #include <utility>
 
+#include "crystal/bytes.hpp"
+
 namespace crystal {
 namespace {
 
@@ -14,19 +16,6 @@ constexpr std::uint32_t kNone = Interner::kNone;
 
 // Row r of a column has id ids[indices[r] + 1]: entry 0 is "no value".
 using IdMap = std::vector<std::uint32_t>;
-
-void check_column(const TextColumn& column, std::size_t rows) {
-    if (column.indices.size() != rows) throw std::invalid_argument("the columns differ in length");
-    if (column.offsets.empty() || column.offsets.front() < 0 ||
-        column.offsets.back() > static_cast<std::int64_t>(column.values.size())) {
-        throw std::invalid_argument("the offsets of a dictionary leave its values");
-    }
-    for (std::size_t i = 1; i < column.offsets.size(); ++i) {
-        if (column.offsets[i] < column.offsets[i - 1]) {
-            throw std::invalid_argument("the offsets of a dictionary descend");
-        }
-    }
-}
 
 // Which dictionary entries the rows point at; entries that no row uses must not enter the table. A row of
 // value 0 is no row at all for counts, which `skip_zero` says.
@@ -43,13 +32,35 @@ std::vector<char> used_entries(const TextColumn& column, std::span<const std::in
     return used;
 }
 
-IdMap intern_used(const TextColumn& column, const std::vector<char>& used, Interner& texts) {
-    IdMap ids(used.size(), kNone);
-    const auto* bytes = reinterpret_cast<const char*>(column.values.data());
+std::string_view entry_text(const TextColumn& column, std::size_t entry) {
+    const auto begin = static_cast<std::size_t>(column.offsets[entry - 1]);
+    const auto end = static_cast<std::size_t>(column.offsets[entry]);
+    return {reinterpret_cast<const char*>(column.values.data()) + begin, end - begin};
+}
+
+// Only entries that rows use are looked at: a batch may be a small part of what its dictionary is for.
+void check_texts(const TextColumn& column, const std::vector<char>& used) {
     for (std::size_t entry = 1; entry < used.size(); ++entry) {
         if (!used[entry]) continue;
         const std::int64_t begin = column.offsets[entry - 1];
-        ids[entry] = texts.intern({bytes + begin, static_cast<std::size_t>(column.offsets[entry] - begin)});
+        const std::int64_t end = column.offsets[entry];
+        if (begin < 0 || end < begin || end > static_cast<std::int64_t>(column.values.size())) {
+            throw std::invalid_argument("the offsets of a dictionary descend or leave its values");
+        }
+        if (!valid_utf8(entry_text(column, entry))) throw std::invalid_argument("a text is not UTF-8");
+    }
+}
+
+IdMap intern_used(const TextColumn& column, const std::vector<char>& used, Interner& texts) {
+    std::vector<std::string_view> wanted;
+    for (std::size_t entry = 1; entry < used.size(); ++entry) {
+        if (used[entry]) wanted.push_back(entry_text(column, entry));
+    }
+    std::vector<std::uint32_t> found(wanted.size());
+    texts.intern_all(wanted, found);
+    IdMap ids(used.size(), kNone);
+    for (std::size_t entry = 1, next = 0; entry < used.size(); ++entry) {
+        if (used[entry]) ids[entry] = found[next++];
     }
     return ids;
 }
@@ -125,8 +136,10 @@ void KeyTable::update(std::span<const TextColumn> columns, std::span<const std::
     // Nothing is changed before everything that can fail has been looked at.
     std::vector<std::vector<char>> used;
     for (const TextColumn& column : columns) {
-        check_column(column, rows);
+        if (column.indices.size() != rows) throw std::invalid_argument("the columns differ in length");
+        if (column.offsets.empty()) throw std::invalid_argument("a dictionary has no offsets");
         used.push_back(used_entries(column, values, counting && !values.empty()));
+        check_texts(column, used.back());
     }
     if (counting) {
         const std::int64_t total = checked_total(total_, values, rows);
@@ -178,8 +191,10 @@ void KeyTable::merge(const KeyTable& other) {
     std::array<IdMap, RowKey::kColumns> maps;
     for (std::size_t c = 0; c < names_.size(); ++c) {
         const Interner& theirs = other.texts_[c];
+        std::vector<std::string_view> wanted(theirs.size());
+        for (std::uint32_t id = 0; id < theirs.size(); ++id) wanted[id] = theirs.text(id);
         maps[c].resize(theirs.size());
-        for (std::uint32_t id = 0; id < theirs.size(); ++id) maps[c][id] = texts_[c].intern(theirs.text(id));
+        texts_[c].intern_all(wanted, maps[c]);
     }
     table_.place_unlike(other.table_);
     Block block(*this);

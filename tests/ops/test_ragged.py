@@ -137,8 +137,10 @@ def test_offsets_outside_the_buffer_are_refused() -> None:
 def test_indices_outside_the_dictionary_are_refused() -> None:
     for index in (5, -3):
         column = pa.DictionaryArray.from_arrays(pa.array([index], pa.int32()), pa.array(["x"]), safe=False)
-        with pytest.raises(InputError, match="no valid string column"):
+        with pytest.raises(InputError, match="outside its dictionary"):
             dictionary(column)
+        with pytest.raises(InputError, match="no valid string column"):
+            strings_to_ragged(column)
 
 
 def test_ragged_goes_back_to_arrow() -> None:

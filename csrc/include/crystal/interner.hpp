@@ -17,6 +17,9 @@ class Interner {
 
     // The id of this text, a new one if it was never seen. Throws std::length_error past kMost texts.
     std::uint32_t intern(std::string_view text);
+    // The same for many texts, whose slots are fetched together: one wait for memory a block and not one a
+    // text.
+    void intern_all(std::span<const std::string_view> texts, std::span<std::uint32_t> ids);
     // The id of this text, kNone if it was never seen.
     std::uint32_t find(std::string_view text) const;
 
@@ -42,7 +45,8 @@ class Interner {
     };
 
     std::size_t probe(std::uint32_t tag, std::string_view text) const;
-    void grow();
+    std::uint32_t intern_tagged(std::uint32_t tag, std::string_view text);
+    void reserve(std::size_t more);
 
     std::vector<char> arena_;
     std::vector<std::uint64_t> ends_;
