@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crystal.ops.token_states import merge_token_states as merge_token_states
     from crystal.ops.token_states import token_state as token_state
     from crystal.ops.tokens import token_stats as token_stats
+    from crystal.phases.seed import find_seed as find_seed
     from crystal.readers.stream import read as read
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
     from crystal.statistics.entropy import entropy as entropy
@@ -26,6 +27,7 @@ _HOMES = {
     "count_sequences": "crystal.ops.sequences",
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
+    "find_seed": "crystal.phases.seed",
     "fold": "crystal.ops.token_fold",
     "measure": "crystal.engine.local",
     "merge_token_states": "crystal.ops.token_states",
@@ -40,6 +42,7 @@ __all__ = [
     "count_sequences",
     "divergence_matrix",
     "entropy",
+    "find_seed",
     "fold",
     "measure",
     "merge_token_states",

@@ -1,0 +1,103 @@
+"""Clause L on one task: more than one distribution can be prompted out of the base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crystal.ops.resampling import permutation_test, stream_key
+from crystal.phases.rows import Rows, promptedness, rows_of
+from crystal.phases.settings import Settings
+from crystal.states.tables import TaskTable
+from crystal.statistics.multiple import t_test
+
+FEWEST_TO_REFUTE = 6
+"""Prompts below which a sampled base is never called not liquid: others might move it."""
+MOST_DRAWS = 1_999
+"""Enough for a p-value that survives Benjamini-Hochberg over 100 tasks at .05."""
+
+
+@dataclass(frozen=True)
+class TaskTest:
+    """One clause on one task and family: how strongly the data speak for it and against it."""
+
+    task: str
+    family: str
+    yes: float | None = None
+    """p-value of the claim (small: it holds). None where it could not be tested."""
+    no: float | None = None
+    """p-value of its opposite."""
+    value: float | None = None
+    """The effect that was tested."""
+    reason: str | None = None
+    """Why there is no test."""
+
+    @property
+    def tested(self) -> bool:
+        """Whether there were data to test."""
+        return self.yes is not None
+
+
+def exact_test(task: str, family: str, holds: bool, value: float | None) -> TaskTest:
+    """Return the test of a clause on exact distributions: no noise, so the margin alone decides."""
+    return TaskTest(task, family, yes=0.0 if holds else 1.0, no=1.0 if holds else 0.0, value=value)
+
+
+def liquid_test(table: TaskTable, checkpoint: int, family: str, settings: Settings) -> TaskTest:
+    """Test whether the promptability of the base exceeds the liquid margin.
+
+    k_x = KL(P_x || mean P) less its mean under permuted prompt labels, in bits. Yes: the mean over the
+    prompts exceeds the margin by a one-sided t test over prompts, and the permutation test rejects that all
+    prompts give one distribution. No: it is below the margin by the same t test; never with fewer
+    than 6 sampled prompts, nor below the coverage at which promptability is given as a number. Exact
+    distributions are held against the margin itself.
+
+    Parameters
+    ----------
+    table : TaskTable
+        The task, with all prompts.
+    checkpoint : int
+        Index of the base rung.
+    family : str
+        The prompts to use.
+    settings : Settings
+        ``margins.liquid``, ``margins.min_valid``, ``draws``, ``exceedances``, ``seed``, ``threads``.
+
+    Returns
+    -------
+    TaskTest
+        ``value`` is the mean of k_x.
+    """
+    rows, _ = rows_of(table.family(family), checkpoint, settings.margins.min_valid)
+    if len(rows.p) < 2:
+        reason = (
+            f"{len(rows.p)} prompts with at least {settings.margins.min_valid} valid samples; 2 are needed"
+        )
+        return TaskTest(table.task, family, reason=reason)
+    key = stream_key("liquid", table.task, family)
+    moved = promptedness(rows, settings.seed, key, settings.threads)
+    value, margin = float(moved.mean()), settings.margins.liquid
+    if rows.exact:
+        return exact_test(table.task, family, value > margin, value)
+    above, below = t_test(moved, margin).p, t_test(-moved, -margin).p
+    same = _permuted(rows, settings, key)
+    yes = max(1.0 if above is None else above, same)
+    # Where much is unseen, what permuted labels give is subtracted in excess, and no base would seem liquid.
+    blind = rows.coverage < settings.margins.promptability_coverage
+    no = 1.0 if below is None or blind or len(moved) < FEWEST_TO_REFUTE else below
+    return TaskTest(table.task, family, yes=yes, no=no, value=value)
+
+
+def _permuted(rows: Rows, settings: Settings, key: int) -> float:
+    counts = np.asarray(rows.counts)[None]
+    result = permutation_test(
+        counts,
+        "js",
+        draws=min(settings.draws, MOST_DRAWS),
+        exceedances=settings.exceedances,
+        seed=settings.seed,
+        key=key,
+        threads=settings.threads,
+    )
+    return float(result.p)

@@ -1,0 +1,189 @@
+"""The steps of a seed search: merge twins, choose, fit the blend, ask what noise does, name the kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crystal.ops.blend import fit_blend
+from crystal.ops.resampling import stream_key
+from crystal.phases.cooling import Cooling, fit_cooling
+from crystal.phases.crossfit import LIMIT, TOLERANCE, Fold, split_scores, whole
+from crystal.phases.results import SeedKind, SeedResult
+from crystal.phases.rows import Floats, Rows, pairwise_jsd, redraw, smooth
+from crystal.phases.settings import Settings
+from crystal.phases.twins import merge_twins, pool
+from crystal.statistics.divergence import js_divergence
+from crystal.statistics.special import normal_quantile
+
+SPLITS = 20
+DRAWS = 200
+_WEIGHT_SHOWN = 5e-4
+
+
+def unknown(reason: str) -> SeedResult:
+    """Return the result that says only why there is none."""
+    return SeedResult(kind="undetermined", reason=reason)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The blend of all clusters, with what the bootstrap says of it."""
+
+    weights: Floats
+    low: float
+    """One-sided lower limit of the seed's weight."""
+    high: float
+    """One-sided upper limit of the largest weight."""
+    residual: float
+    residual_low: float
+    residual_high: float
+    p: float | None
+
+
+class Search:
+    """One search: the steps of :func:`find_seed`, in order."""
+
+    def __init__(
+        self, base: Rows, names: list[str], target: Rows, settings: Settings, seed: int, key: int
+    ) -> None:
+        self.settings = settings
+        self.seed, self.key = seed, key
+        self.level = normal_quantile(1 - settings.alpha)
+        self.labels = merge_twins(base, settings, key)
+        self.prompts = base
+        self.base, self.target = pool(base, self.labels), target
+        near = whole(base, target).distances()[0]
+        self.names = [
+            names[min(np.flatnonzero(self.labels == c), key=lambda i: (near[i], i))]
+            for c in range(len(self.base.p))
+        ]
+        distances = pairwise_jsd(self.base)
+        pairs = len(distances) * (len(distances) - 1)
+        self.spread = float(distances.sum() / pairs) if pairs else 0.0
+
+    def result(self) -> SeedResult:
+        """Search, and say what was found."""
+        if len(self.base.p) < 2 or self.spread < self.settings.margins.jsd:
+            return unknown(
+                "the base's distributions cannot be told apart, so none of them can be singled out"
+            )
+        alone = np.eye(len(self.base.p), dtype=bool)
+        scores = split_scores(
+            self.base, self.target, alone, SPLITS, self.seed, self.key, self.settings.threads
+        )
+        distance = np.median(scores.distances, axis=0)
+        votes = np.bincount(scores.chosen, minlength=len(distance))
+        chosen = int(np.lexsort((distance, -votes))[0])
+        self.noise = float(np.std(scores.residual))
+        fit = self._fit(self.base, chosen)
+        cooling = self._cooling(self.base, chosen)
+        nearer = float(np.mean(scores.distances[:, chosen] < scores.average))
+        kind, reason = self._kind(fit, cooling, nearer)
+        others = np.delete(distance, chosen)
+        average = float(others.mean())
+        return SeedResult(
+            kind=kind,
+            found={"one": True, "sharpened": True, "blend": False, "none": False}.get(kind),
+            prompt=self.names[chosen],
+            weights={
+                name: float(w) for name, w in zip(self.names, fit.weights, strict=True) if w >= _WEIGHT_SHOWN
+            },
+            max_weight=float(fit.weights[chosen]),
+            max_weight_low=fit.low,
+            residual=fit.residual,
+            residual_share=fit.residual / self.spread,
+            one_vs_blend=self._one_vs_blend(chosen, fit.weights),
+            alpha=cooling.alpha if cooling else None,
+            alpha_low=cooling.low if cooling else None,
+            alpha_high=cooling.high if cooling else None,
+            match=1.0 - float(distance[chosen]) / average if len(distance) >= 3 and average > 0 else None,
+            p=fit.p,
+            reason=reason,
+        )
+
+    def _fit(self, base: Rows, chosen: int) -> _Fit:
+        """Fit the blend to all samples, and again to data drawn from that fit."""
+        threads = self.settings.threads
+        rows, q = smooth(base.whole), self.target.p.mean(axis=0)
+        weights = fit_blend(q, rows, tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights[0]
+        blend = weights @ rows
+        residual = float(js_divergence(blend, q))
+        own = float(weights[chosen])
+        if base.exact and self.target.exact:
+            return _Fit(weights, own, float(weights.max()), residual, residual, residual, None)
+        truth = np.repeat(blend[None], len(self.target.p), axis=0)
+        again = Fold(
+            self._again(base, rows, stream_key("again base", self.key)),
+            self._again(self.target, truth, stream_key("again tuned", self.key)),
+        )
+        redrawn = smooth(again.base)
+        refits = fit_blend(again.target, redrawn, tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights
+        null = np.asarray(js_divergence(np.einsum("sr,srk->sk", refits, redrawn), again.target))
+        # Weights that noise takes from the true seed in the draws, it took in the data: the basic bootstrap.
+        shift = refits - weights
+        low = own - float(np.quantile(shift[:, chosen], 1 - self.settings.alpha))
+        high = float((weights - np.quantile(shift, self.settings.alpha, axis=0)).max())
+        net = residual - float(null.mean())
+        # Away from its null a divergence is noisier than at it; the halves show how much.
+        error = self.level * max(float(null.std()), self.noise)
+        p = float((np.sum(null >= residual) + 1) / (len(null) + 1))
+        low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+        return _Fit(weights, low, high, max(net, 0.0), net - error, net + error, p)
+
+    def _again(self, rows: Rows, truth: Floats, key: int) -> npt.NDArray[np.int64] | Floats:
+        return redraw(
+            rows, truth, rows.whole.sum(axis=1).astype(np.int64), DRAWS, self.seed, key, self.settings.threads
+        )
+
+    def _blind(self) -> bool:
+        """Whether so much is unseen that nothing can be refuted: rows look more different than they are."""
+        least = self.settings.margins.promptability_coverage
+        return min(self.prompts.coverage, self.target.coverage) < least
+
+    def _kind(self, fit: _Fit, cooling: Cooling | None, nearer: float) -> tuple[SeedKind, str | None]:
+        alpha, half = self.settings.alpha, self.settings.margins.seed_weight
+        margin = self.settings.margins.seed_residual * self.spread
+        fits = fit.residual_high <= margin
+        power = cooling is not None and cooling.residual_high <= margin and cooling.low > 1.0
+        if fits and fit.low > half and nearer >= 1 - alpha:
+            return "one", None
+        if power and not fits:
+            return "sharpened", None
+        if self._blind():
+            return "undetermined", "too much of the distributions is unseen to refute a seed"
+        if fits and fit.high < half:
+            return "blend", None
+        if self._unexplained(fit, margin) and self._nothing_near(margin):
+            return "none", "no blend of the base's tested prompts comes near the tuned behaviour"
+        if not fits:
+            return "undetermined", "too few samples to say what the base's prompts leave unexplained"
+        if fit.low <= half:
+            return "undetermined", "too few samples to say whether one base prompt outweighs the others"
+        return "undetermined", "the nearest base prompt is not shown to be nearer than the base's average"
+
+    def _cooling(self, base: Rows, row: int) -> Cooling | None:
+        key = stream_key("cooling", self.key, row)
+        return fit_cooling(
+            base, row, self.target, self.settings.alpha, DRAWS, self.seed, key, self.settings.threads
+        )
+
+    def _unexplained(self, fit: _Fit, margin: float) -> bool:
+        return fit.residual_low > margin and (fit.p is None or fit.p < self.settings.alpha)
+
+    def _nothing_near(self, margin: float) -> bool:
+        """Whether neither a blend nor a power of the prompts' own distributions comes near, twins unmerged.
+
+        What few samples cannot tell apart need not be equal, so a merged row may hide one that fits.
+        """
+        if not self._unexplained(self._fit(self.prompts, 0), margin):
+            return False
+        powers = (self._cooling(self.prompts, row) for row in range(len(self.prompts.p)))
+        return all(fit is None or fit.residual_low > margin or fit.high <= 1.0 for fit in powers)
+
+    def _one_vs_blend(self, chosen: int, weights: Floats) -> float:
+        """KL(q || x*) - KL(q || blend) in bits: what the blend gains over the seed alone."""
+        rows, q = smooth(self.base.whole), self.target.p.mean(axis=0)
+        return float((q * np.log2((weights @ rows) / rows[chosen])).sum())
