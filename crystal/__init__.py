@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
     from crystal.ops.sequences import count_sequences as count_sequences
+    from crystal.ops.token_curves import temperature_curve as temperature_curve
     from crystal.ops.token_fold import fold as fold
     from crystal.ops.token_states import merge_token_states as merge_token_states
     from crystal.ops.token_states import token_state as token_state
@@ -32,6 +33,7 @@ _HOMES = {
     "measure": "crystal.engine.local",
     "merge_token_states": "crystal.ops.token_states",
     "read": "crystal.readers.stream",
+    "temperature_curve": "crystal.ops.token_curves",
     "token_state": "crystal.ops.token_states",
     "token_stats": "crystal.ops.tokens",
 }
@@ -47,6 +49,7 @@ __all__ = [
     "measure",
     "merge_token_states",
     "read",
+    "temperature_curve",
     "token_state",
     "token_stats",
 ]  # __version__ is resolved below

@@ -93,7 +93,7 @@ def token_state(
     type: str,
     tokens: npt.NDArray[np.int64],
     chosen: npt.NDArray[np.float32] | None,
-    temperature: float,
+    temperatures: Sequence[float],
     level: str,
     ignored_id: int,
     first_id: int,

@@ -74,19 +74,19 @@ def state(
     """Return the state of each row in the library of the input: floats [8, tokens], counts [4, tokens]."""
     if backend == "cpu":
         logits = as_numpy(given)
-        states = load().token_state(
+        floats, counts = load().token_state(
             logits,
             given.dtype,
-            _ids(given),
+            ids_of(given),
             chosen,
-            temperature,
+            [temperature],
             level,
             ignored_id,
             first_id,
             threads,
             "best",
         )
-        return tuple(like(given, part) for part in states)
+        return like(given, floats[:, 0]), like(given, counts[:, 0])
     torch = need_torch("this backend computes with torch")
     logits, tokens = as_torch(given)
     known = None if chosen is None else torch.as_tensor(chosen, device=logits.device)
@@ -160,5 +160,6 @@ def like(given: TokenInput, array: Any) -> Any:
     return array if given.kind == "numpy" else need_torch("the logits are a torch tensor").from_numpy(array)
 
 
-def _ids(given: TokenInput) -> Any:
+def ids_of(given: TokenInput) -> Any:
+    """Return the ids as a NumPy array."""
     return given.tokens if given.kind == "numpy" else given.tokens.numpy()

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "crystal/token_stats.hpp"
 #include "families.hpp"
@@ -74,20 +75,21 @@ TokenRows token_rows(const py::array& logits, const std::string& type, const Ids
 }
 
 py::tuple token_state(const py::array& logits, const std::string& type, const Ids& tokens,
-                      const std::optional<Chosen>& chosen, double temperature, const std::string& level,
-                      std::int64_t ignored_id, std::int64_t first_id, std::size_t threads,
-                      const std::string& path) {
+                      const std::optional<Chosen>& chosen, const std::vector<double>& temperatures,
+                      const std::string& level, std::int64_t ignored_id, std::int64_t first_id,
+                      std::size_t threads, const std::string& path) {
     TokenRows rows = token_rows(logits, type, tokens, ignored_id, first_id);
     if (chosen) rows.chosen = std::span(chosen->data(), static_cast<std::size_t>(chosen->size()));
     const auto n = static_cast<py::ssize_t>(rows.rows);
-    py::array_t<double> floats({static_cast<py::ssize_t>(token_floats), n});
-    py::array_t<std::int64_t> counts({static_cast<py::ssize_t>(token_counts), n});
+    const auto grid = static_cast<py::ssize_t>(temperatures.size());
+    py::array_t<double> floats({static_cast<py::ssize_t>(token_floats), grid, n});
+    py::array_t<std::int64_t> counts({static_cast<py::ssize_t>(token_counts), grid, n});
     const TokenStates out{{floats.mutable_data(), static_cast<std::size_t>(floats.size())},
                           {counts.mutable_data(), static_cast<std::size_t>(counts.size())}};
     const TokenLevel depth = token_level(level);
     const TokenPath way = token_path(path);
     run_interruptible([&](StopFlag stop) {
-        token_states(rows, temperature, depth, way, threads, out, stop);
+        token_states(rows, temperatures, depth, way, threads, out, stop);
         return true;
     });
     return py::make_tuple(floats, counts);
@@ -100,7 +102,7 @@ void bind_tokens(py::module_& m) {
         "token_path_available",
         [](const std::string& path) { return token_path_available(token_path(path)); }, py::arg("path"));
     m.def("token_state", &token_state, py::arg("logits").noconvert(), py::arg("type"),
-          py::arg("tokens").noconvert(), py::arg("chosen").noconvert().none(true), py::arg("temperature"),
+          py::arg("tokens").noconvert(), py::arg("chosen").noconvert().none(true), py::arg("temperatures"),
           py::arg("level"), py::arg("ignored_id"), py::arg("first_id"), py::arg("threads"), py::arg("path"));
 }
 

@@ -30,21 +30,37 @@ float logit_at(const TokenRows& rows, std::ptrdiff_t offset) {
 
 bool token_path_available(TokenPath path) { return path != TokenPath::avx2 || has_avx2(); }
 
-void token_states(const TokenRows& rows, double temperature, TokenLevel level, TokenPath path,
-                  std::size_t threads, TokenStates out, StopFlag stop) {
-    const std::size_t n = rows.rows;
-    if (rows.tokens.size() != n || out.floats.size() != token_floats * n ||
-        out.counts.size() != token_counts * n || (!rows.chosen.empty() && rows.chosen.size() != n))
+void token_states(const TokenRows& rows, std::span<const double> temperatures, TokenLevel level,
+                  TokenPath path, std::size_t threads, TokenStates out, StopFlag stop) {
+    const std::size_t n = rows.rows, plane = temperatures.size() * n;
+    if (rows.tokens.size() != n || out.floats.size() != token_floats * plane ||
+        out.counts.size() != token_counts * plane || (!rows.chosen.empty() && rows.chosen.size() != n))
         throw std::invalid_argument("rows, tokens and states do not match");
     if (!token_path_available(path)) throw std::invalid_argument("this processor has no AVX2");
     const bool vector = path == TokenPath::avx2 || (path == TokenPath::best && has_avx2());
     const tokens::RowFunction row_function =
         vector ? tokens::avx2_row(rows.type, level) : tokens::scalar_row(rows.type, level);
-    const double exact_scale = 1.4426950408889634 / temperature;
-    const float scale = static_cast<float>(exact_scale);
-    const double rounded_off = exact_scale - static_cast<double>(scale);
     const std::ptrdiff_t width = rows.type == LogitType::float32 ? 4 : 2;
 
+    const auto fill = [&](const void* line, std::size_t row, double temperature, float chosen, bool ignored,
+                          std::size_t place) {
+        const double exact_scale = 1.4426950408889634 / temperature;
+        const float scale = static_cast<float>(exact_scale);
+        // An ignored row has no logits: nothing of it is read, and its state is the empty one.
+        const tokens::Sums sums = row_function(line, ignored ? 0 : rows.vocabulary, scale, chosen);
+        // The lanes scaled by a rounded number; with this shift the largest logit's exponent, maximum times
+        // the exact scale less the shift, is what it was in the lanes.
+        const double shift = sums.shift + sums.maximum * (exact_scale - static_cast<double>(scale));
+        const double floats[token_floats] = {sums.maximum, shift,  sums.s, sums.t,
+                                             sums.u,       sums.q, chosen, sums.above};
+        for (std::size_t f = 0; f < token_floats; ++f)  // one NaN for all of its bit patterns
+            out.floats[f * plane + place + row] =
+                std::isnan(floats[f]) ? std::numeric_limits<double>::quiet_NaN() : floats[f];
+        const std::int64_t best = sums.best < 0 ? -1 : sums.best + rows.first_id;
+        const std::int64_t counts[token_counts] = {best, sums.greater, sums.equal,
+                                                   ignored ? token_ignored : 0};
+        for (std::size_t f = 0; f < token_counts; ++f) out.counts[f * plane + place + row] = counts[f];
+    };
     const auto work = [&](std::size_t begin, std::size_t end) {
         for (std::size_t row = begin; row < end; ++row) {
             throw_if(stop);
@@ -59,20 +75,8 @@ void token_states(const TokenRows& rows, double temperature, TokenLevel level, T
             else if (!ignored && local >= 0 && local < static_cast<std::int64_t>(rows.vocabulary))
                 chosen = logit_at(rows, offset + local);
             const auto* line = static_cast<const char*>(rows.logits) + offset * width;
-            // An ignored row has no logits: nothing of it is read, and its state is the empty one.
-            const tokens::Sums sums = row_function(line, ignored ? 0 : rows.vocabulary, scale, chosen);
-            // The lanes scaled by a rounded number; with this shift the largest logit's exponent, maximum
-            // times the exact scale less the shift, is what it was in the lanes.
-            const double shift = sums.shift + sums.maximum * rounded_off;
-            const double floats[token_floats] = {sums.maximum, shift,  sums.s, sums.t,
-                                                 sums.u,       sums.q, chosen, sums.above};
-            for (std::size_t f = 0; f < token_floats; ++f)  // one NaN for all of its bit patterns
-                out.floats[f * n + row] =
-                    std::isnan(floats[f]) ? std::numeric_limits<double>::quiet_NaN() : floats[f];
-            const std::int64_t best = sums.best < 0 ? -1 : sums.best + rows.first_id;
-            const std::int64_t counts[token_counts] = {best, sums.greater, sums.equal,
-                                                       ignored ? token_ignored : 0};
-            for (std::size_t f = 0; f < token_counts; ++f) out.counts[f * n + row] = counts[f];
+            for (std::size_t k = 0; k < temperatures.size(); ++k)
+                fill(line, row, temperatures[k], chosen, ignored, k * n);
         }
     };
     // A thread is worth its start from about a million logits on.

@@ -30,9 +30,10 @@ def bits(logits):
 
 
 def states(logits, tokens, path, level="all", temperature=1.0, threads=1):
-    return load().token_state(
-        bits(logits), NAMES[logits.dtype], tokens.numpy(), None, temperature, level, -100, 0, threads, path
+    floats, counts = load().token_state(
+        bits(logits), NAMES[logits.dtype], tokens.numpy(), None, [temperature], level, -100, 0, threads, path
     )
+    return floats[:, 0], counts[:, 0]
 
 
 def definitions(logits, tokens, temperature=1.0):
@@ -250,7 +251,7 @@ def test_the_core_checks_what_it_gets(change, words):
         "type": "float32",
         "tokens": np.zeros(2, np.int64),
         "chosen": None,
-        "temperature": 1.0,
+        "temperatures": [1.0],
         "level": "all",
         "ignored_id": -100,
         "first_id": 0,

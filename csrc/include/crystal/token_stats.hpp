@@ -22,13 +22,12 @@ struct TokenRows {
     std::size_t rows, time, vocabulary;
     std::ptrdiff_t stride_batch, stride_time;
     std::span<const std::int64_t> tokens;
-    std::span<const float>
-        chosen;  // the logits of the tokens, where they may lie in another part; else empty
+    std::span<const float> chosen;  // the tokens' logits, where they may lie in another part; else empty
     std::int64_t ignored_id, first_id;
 };
 
-// The logits lie in the fields' planes: floats [8, rows] are maximum, shift, sum, first, second, square,
-// chosen, above; counts [4, rows] are argmax, greater, equal, status. See kernels/token_fields.py.
+// floats [8, temperatures, rows] are maximum, shift, sum, first, second, square, chosen, above; counts
+// [4, temperatures, rows] are argmax, greater, equal, status. See kernels/token_fields.py.
 struct TokenStates {
     std::span<double> floats;
     std::span<std::int64_t> counts;
@@ -40,8 +39,9 @@ inline constexpr std::int64_t token_ignored = 4;
 // Whether this machine can take a path; `best` and `scalar` always can.
 bool token_path_available(TokenPath path);
 
-// Fills `out`. The bytes depend neither on the threads nor on the path.
-void token_states(const TokenRows& rows, double temperature, TokenLevel level, TokenPath path,
-                  std::size_t threads, TokenStates out, StopFlag stop);
+// Fills `out`. The bytes depend neither on the threads nor on the path. A row comes from memory once: for
+// further temperatures it is still in the cache.
+void token_states(const TokenRows& rows, std::span<const double> temperatures, TokenLevel level,
+                  TokenPath path, std::size_t threads, TokenStates out, StopFlag stop);
 
 }  // namespace crystal
