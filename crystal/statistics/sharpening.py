@@ -127,7 +127,7 @@ def sharpening(
     Examples
     --------
     >>> result = sharpening([60, 30, 15, 10, 5], [90, 22, 6, 2, 1])
-    >>> 1.3 < result.exponent.low < 2 < result.exponent.high, result.unexplained.low
+    >>> 1 < result.exponent.low < 2 < result.exponent.high, result.unexplained.low
     (True, 0.0)
     """
     n, m = as_counts(base, 1), as_counts(tuned, 1)
