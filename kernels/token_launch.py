@@ -32,7 +32,7 @@ class Block:
     runs: int
     lanes: int
     warps: int
-    rest: int = 4
+    rest: int = 2
 
 
 def block_for(vocabulary: int, dtype: str) -> Block:

@@ -83,7 +83,7 @@ def temperature_curve(
     >>> import numpy as np
     >>> curve = temperature_curve(np.array([[0.0, 1.0]], dtype=np.float32), [0.5, 1.0])
     >>> print(np.round(curve.energy, 4), np.round(curve.heat_capacity, 4))
-    [[-0.8808 -0.7311]] [[0.4199 0.1966]]
+    [[-0.8808 -0.7311]] [[0.42   0.1966]]
     """
     grid = [token_inputs.check_temperature(t) for t in temperatures]
     if not grid:
