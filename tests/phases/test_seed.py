@@ -11,7 +11,8 @@ import pytest
 
 import crystal
 from crystal.errors import InputError, SettingsError
-from crystal.phases.cooling import cooled, power_of
+from crystal.phases.cooling import fit_cooling
+from crystal.phases.rows import Rows
 from crystal.phases.seed import find_seed
 from crystal.phases.settings import Margins, Settings
 
@@ -191,8 +192,26 @@ def test_every_row_needs_a_name() -> None:
         find_seed([[90, 10], [10, 90]], [90, 10], prompts=["only one"])
 
 
-def test_powers_are_recovered() -> None:
-    base = np.random.default_rng(1).dirichlet(np.ones(6), 5)
-    for alpha in (0.0, 0.5, 1.0, 3.0, 8.0):
-        assert power_of(base, cooled(base, alpha)) == pytest.approx(np.full(5, alpha), abs=1e-5)
-    assert cooled(base, 2.0) == pytest.approx(base**2 / (base**2).sum(axis=1, keepdims=True))
+def test_a_flat_row_has_no_power() -> None:
+    flat = Rows.sampled(np.array([[20, 19, 21, 20], [70, 5, 3, 2]]))
+    tuned = Rows.sampled(np.array([[60, 10, 6, 4]]))
+    assert fit_cooling(flat, 0, tuned, 0.05, 200, 0, 1) is None
+    assert fit_cooling(Rows(np.full((1, 4), 0.25), None), 0, tuned, 0.05, 200, 0, 1) is None
+    two = Rows(np.array([[0.7, 0.3]]), None)
+    assert fit_cooling(two, 0, Rows(np.array([[0.9, 0.1]]), None), 0.05, 200, 0, 1) is None
+
+
+def test_limits_of_the_power_hold_it() -> None:
+    random = np.random.default_rng(6)
+    held, fits = 0, 0
+    for number in range(40):
+        base = random.dirichlet(np.full(8, 0.8))
+        target = base**2 / np.sum(base**2)
+        rows = Rows.sampled(random.multinomial(80, base, size=1).astype(np.int64))
+        tuned = Rows.sampled(random.multinomial(80, target, size=4).astype(np.int64))
+        fit = fit_cooling(rows, 0, tuned, 0.05, 200, 0, number)
+        if fit is not None:
+            fits += 1
+            held += fit.low <= 2.0 <= fit.high
+    assert fits >= 35
+    assert held >= 0.8 * fits
