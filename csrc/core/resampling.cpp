@@ -121,7 +121,9 @@ PermutationResult permutation_test(const Tables& tables, Statistic statistic, do
         });
         std::size_t used = 0;
         for (; used < chunk && result.greater + result.equal < exceedances; ++used) {
-            const std::int64_t excess = scores[used] - observed;
+            // Sums of n ln n may have wrapped, their difference has not.
+            const auto excess = static_cast<std::int64_t>(static_cast<std::uint64_t>(scores[used]) -
+                                                          static_cast<std::uint64_t>(observed));
             result.greater += excess > 0 ? 1 : 0;
             result.equal += excess == 0 ? 1 : 0;
             const double scaled = static_cast<double>(excess) * score->unit;

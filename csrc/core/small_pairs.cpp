@@ -40,6 +40,10 @@ std::optional<SmallPair> SmallPair::make(const TableSampler& sampler, const Valu
         pair.options_.push_back({low_bits(totals[k]) << at, pair.values_.size()});
         for (Cell marked = 0; marked <= totals[k]; ++marked) {
             const Cell rest = totals[k] - marked;
+            if (marked > pair.plan_.taken || rest > pair.plan_.total - pair.plan_.taken) {
+                pair.values_.push_back(0);  // more than the group has: never drawn
+                continue;
+            }
             pair.values_.push_back(pair.plan_.swapped ? value(k, rest, marked) : value(k, marked, rest));
         }
         at += totals[k];

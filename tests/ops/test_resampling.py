@@ -563,3 +563,22 @@ def test_ctrl_c_ends_a_long_call() -> None:
     assert time.monotonic() - started < 10
     assert b"KeyboardInterrupt" in errors
     assert process.returncode == -signal.SIGINT
+
+
+def test_unequal_small_groups_are_scored_within_their_sizes() -> None:
+    """An option with more samples than the smaller group has splits that no draw can reach."""
+    counts = np.array([[[0, 0, 4], [25, 5, 6]], [[1, 1, 0], [3, 29, 1]]], dtype=np.int64)
+    for name in ("g", "js"):
+        result = permutation_test(counts, name, draws=500, exceedances=501, seed=3)  # type: ignore[arg-type]
+        values = [reference.statistic(tables, name) for tables in permute_counts(counts, draws=500, seed=3)]
+        assert result.null_mean == pytest.approx(np.mean(values), abs=1e-9)
+        assert result.greater + result.equal == np.sum(np.array(values) >= result.observed - 1e-9)
+
+
+def test_sums_that_wrap_are_compared_rightly() -> None:
+    """Two million n ln n on a grid of 2^-40 pass 2^63; what permutations change stays far below it."""
+    counts = np.array([[[500_000, 500_000], [501_000, 499_000]]] * 3, dtype=np.int64)
+    result = permutation_test(counts, "g", draws=400, exceedances=401)
+    assert result.observed == pytest.approx(reference.statistic(counts, "g"), rel=1e-6)
+    assert result.null_mean == pytest.approx(3.0, abs=0.7)
+    assert result.p == pytest.approx(stats.chi2.sf(result.observed, 3), abs=0.08)
