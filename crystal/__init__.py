@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crystal.analysis import analyze as analyze
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
     from crystal.ops.sequences import count_sequences as count_sequences
@@ -18,13 +19,22 @@ if TYPE_CHECKING:
     from crystal.ops.token_states import merge_token_states as merge_token_states
     from crystal.ops.token_states import token_state as token_state
     from crystal.ops.tokens import token_stats as token_stats
+    from crystal.phases.classify import classify as classify
+    from crystal.phases.results import PhaseReport as PhaseReport
     from crystal.phases.seed import find_seed as find_seed
+    from crystal.phases.settings import Settings as Settings
     from crystal.readers.stream import read as read
+    from crystal.states.measurement import Measurement as Measurement
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
     from crystal.statistics.entropy import entropy as entropy
 
 _HOMES = {
     "CrystalError": "crystal.errors",
+    "Measurement": "crystal.states.measurement",
+    "PhaseReport": "crystal.phases.results",
+    "Settings": "crystal.phases.settings",
+    "analyze": "crystal.analysis",
+    "classify": "crystal.phases.classify",
     "count_sequences": "crystal.ops.sequences",
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
@@ -40,7 +50,12 @@ _HOMES = {
 
 __all__ = [
     "CrystalError",
+    "Measurement",
+    "PhaseReport",
+    "Settings",
     "__version__",
+    "analyze",
+    "classify",
     "count_sequences",
     "divergence_matrix",
     "entropy",

@@ -173,7 +173,7 @@ def _refuse_empty(measurement: Measurement, stream: SampleStream) -> None:
             "no sample of the input has a valid answer",
             where=", ".join(stream.files[:3]) + (" ..." if len(stream.files) > 3 else ""),
             got=f"{stream.samples:,} samples, all off-task",
-            fix="choose another rule with answer=... (--answer), or other option lists with tasks=... (--tasks)",
+            fix="choose another rule with answer=... (--answer), or other lists with tasks=... (--tasks)",
         )
 
 

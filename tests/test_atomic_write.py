@@ -62,7 +62,7 @@ def test_mode_is_that_of_a_plain_write_or_of_the_file_replaced(tmp_path: Path) -
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="absent.*cannot write there"):
+    with pytest.raises(InputError, match=r"absent.*cannot write there"):
         atomic_write(tmp_path / "absent" / "a", b"")
 
 

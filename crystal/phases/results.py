@@ -225,7 +225,11 @@ class Inputs(msgspec.Struct, kw_only=True):
 
 
 class PhaseReport(msgspec.Struct, kw_only=True):
-    """The answer to :func:`crystal.classify`: every ladder, checkpoint, transition and number."""
+    """The answer to :func:`crystal.classify`: every ladder, checkpoint, transition and number.
+
+    Its fields are those of ``report.json`` (``docs/report.md``). It is an Arrow source too: pandas, polars,
+    duckdb and pyarrow take it as the table of :meth:`to_arrow`.
+    """
 
     schema_version: str = "1.0"
     crystal_version: str

@@ -40,7 +40,16 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How :func:`crystal.classify` decides."""
+    """How :func:`crystal.classify` decides.
+
+    Settings never change once made; ``msgspec.structs.replace`` makes others from them. All but ``threads``
+    stand in the report.
+
+    Examples
+    --------
+    >>> Settings(alpha=0.01, margins=Margins(liquid=0.2)).margins.liquid
+    0.2
+    """
 
     alpha: float = 0.05
     """Level of every test and, as 1 - alpha, of every interval; in (0, 0.5)."""

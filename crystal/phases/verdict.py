@@ -95,10 +95,11 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
 
     Notes
     -----
-    The first that holds: FROZEN, if the divergence is shown to be within its margin; UNDETERMINED, if the
-    omnibus test does not reject; REMELTING; NUCLEATION; RENUCLEATION; SETTLING; else UNDETERMINED.
-    NUCLEATION that is neither shown nor refuted ends in UNDETERMINED, because every later verdict would claim
-    to know that it did not happen.
+    In this order: FROZEN, if the divergence is shown to be within its margin; UNDETERMINED, if the omnibus
+    test does not reject; a collapse of promptability is NUCLEATION or RENUCLEATION by its seed; REMELTING, if
+    promptability rose, or entropy did without a collapse; RENUCLEATION, if mass left; SETTLING, if it stayed.
+    A collapse that is neither shown nor refuted ends in UNDETERMINED, because every later verdict would claim
+    to know that there was none. ``docs/decisions/0003-collapse-before-entropy.md`` says why entropy is last.
 
     Examples
     --------
@@ -111,27 +112,20 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
         return "FROZEN", None
     if not evidence.differs:
         return "UNDETERMINED", "the samples show no difference, and cannot rule one out"
-    if evidence.promptability_change.above(margins.promptability_change) or evidence.entropy_change.above(
-        evidence.entropy_margin
-    ):
-        return "REMELTING", None
     collapse = collapsed(evidence, margins)
-    nucleation = _all(collapse, evidence.seed)
-    if nucleation:
-        return "NUCLEATION", None
-    if nucleation is None and collapse is None:
-        if evidence.prompts < 2:
-            return (
-                "UNDETERMINED",
-                "one prompt: promptability is unknown, so a collapse can be neither shown nor excluded",
-            )
+    if collapse:
+        if evidence.seed is None:
+            return "UNDETERMINED", "seed: it collapsed, but whether onto what was there before is open"
+        return ("NUCLEATION" if evidence.seed else "RENUCLEATION"), None
+    if evidence.promptability_change.above(margins.promptability_change):
+        return "REMELTING", None
+    if collapse is None and evidence.prompts < 2:
+        return "UNDETERMINED", "one prompt: promptability is unknown, so a collapse cannot be excluded"
+    if collapse is None:
         return "UNDETERMINED", "promptability: a collapse can be neither shown nor excluded"
-    if nucleation is None:
-        return (
-            "UNDETERMINED",
-            "seed: a collapse, but whether onto a distribution of the earlier checkpoint is open",
-        )
-    if collapse or evidence.retention_change.below(-margins.retention):
+    if evidence.entropy_change.above(evidence.entropy_margin):
+        return "REMELTING", None
+    if evidence.retention_change.below(-margins.retention):
         return "RENUCLEATION", None
     if evidence.retention_change.above(-margins.retention):
         return "SETTLING", None

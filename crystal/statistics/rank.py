@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,13 +37,27 @@ def kendall_tau(p: npt.ArrayLike, q: npt.ArrayLike) -> Floats:
     -1.0
     """
     a, b = _same(p, q)
-    upper = np.triu_indices(a.shape[-1], 1)
-    first = np.sign(a[..., upper[0]] - a[..., upper[1]])
-    second = np.sign(b[..., upper[0]] - b[..., upper[1]])
-    scale = np.sqrt(np.abs(first).sum(axis=-1) * np.abs(second).sum(axis=-1))
-    agreement = (first * second).sum(axis=-1)
-    result: Floats = np.divide(agreement, scale, out=np.full(scale.shape, np.nan), where=scale > 0)[()]
+    rows = [_tau(x, y) for x, y in zip(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]), strict=True)]
+    result: Floats = np.array(rows, dtype=np.float64).reshape(a.shape[:-1])[()]
     return result
+
+
+def _tau(x: Floats, y: Floats) -> float:
+    """Count pairs in the table of distinct values, which is small where many options have few counts."""
+    first, i = np.unique(x, return_inverse=True)
+    second, j = np.unique(y, return_inverse=True)
+    if first.size < 2 or second.size < 2:
+        return float("nan")
+    table = np.bincount(i * second.size + j, minlength=first.size * second.size)
+    table = table.reshape(first.size, second.size)
+    # Options that are larger on both sides, or larger on the first and smaller on the second.
+    below = np.cumsum(table[::-1], axis=0)[::-1][1:]
+    right = np.cumsum(below[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    left = np.cumsum(below, axis=1)[:, :-1]
+    agreement = int((table[:-1, :-1] * right).sum()) - int((table[:-1, 1:] * left).sum())
+    pairs = x.size * (x.size - 1) // 2
+    untied = [pairs - int((n * (n - 1) // 2).sum()) for n in (table.sum(axis=1), table.sum(axis=0))]
+    return agreement / math.sqrt(untied[0] * untied[1])
 
 
 def top_kept(p: npt.ArrayLike, q: npt.ArrayLike) -> Floats:

@@ -33,7 +33,7 @@ KINDS = {
     "blend": "SFT onto the average of the base's distributions",
     "sharpened": "SFT onto a cooled version of one of the base's distributions",
     "per_context": "SFT keeps every prompt's own distribution; all prompts collapse only in RL",
-    "escape": "as the picture, but RL moves much of the mass outside the seed's options",
+    "escape": "as the picture, but RL moves most of the mass outside the seed's options",
     "pretraining": "more pretraining and no SFT: every prompt's distribution drifts a little",
     "frozen": "nothing changes at all",
     "small": "a change that is real, but far too small for the samples",
@@ -51,6 +51,7 @@ _CHANGED: dict[str, tuple[Verdict, Verdict, Verdict]] = {
     "sharpened": ("NUCLEATION", "SETTLING", "SETTLING"),
     "escape": ("NUCLEATION", "SETTLING", "RENUCLEATION"),
     "per_context": ("FROZEN", "FROZEN", "NUCLEATION"),
+    "one_family": ("NUCLEATION", "SETTLING", "SETTLING"),
 }
 
 
@@ -80,7 +81,11 @@ class PlantedLadder:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The true verdict of each transition: what infinitely many samples would show."""
+        """The true verdict of each transition: what infinitely many samples would show, on most tasks.
+
+        For ``one_family``, those of the first family; the others are FROZEN. With fewer than 6 options there
+        may be no room for a foreign distribution or for settling.
+        """
         return _CHANGED.get(self.kind, ("FROZEN", "FROZEN", "FROZEN"))
 
     def tables(self, samples: int, *, draw: int = 0) -> list[TaskTable]:
@@ -282,12 +287,16 @@ def _plant(
 ) -> tuple[Floats, int]:
     """Build one task: float64 [4, families * prompts, K], and the index of its seed's prompt."""
     pool = random.dirichlet(np.full(options, 0.6), size=(families, sources))
-    which = np.arange(prompts) % sources
-    base = _jitter(pool[:, which].reshape(-1, options), 300.0, random)
+    strange = random.permutation(options)[: max(1, options // 3)]
+    if kind == "foreign":
+        pool[..., strange] *= 0.03
+        pool = _normalise(pool)
+    base = _jitter(pool[:, np.arange(prompts) % sources].reshape(-1, options), 300.0, random)
     chosen = int(random.integers(prompts))
     seed = base[chosen]
     if kind == "foreign":
-        target = _far_from(base, random)
+        target = np.full(options, 0.02 / options)
+        target[strange] += 0.98 * random.dirichlet(np.full(len(strange), 20.0))
     elif kind == "blend":
         target = base.mean(axis=0)
     elif kind == "sharpened":
@@ -296,11 +305,12 @@ def _plant(
         target = seed
 
     collapsed = 0.97 * target + 0.03 * base
-    settled = _settle(collapsed, target, random)
-    again = _settle(settled, target, random)
+    inside = _main_options(collapsed.mean(axis=0), 0.8)
+    settled = _settle(collapsed, inside, random)
+    again = _settle(settled, inside, random)
     stories: dict[str, tuple[Floats, Floats, Floats]] = {
         "per_context": (base, base, collapsed),
-        "escape": (collapsed, settled, _escape(settled, target, random)),
+        "escape": (collapsed, settled, _escape(settled)),
         "pretraining": tuple(_jitter(base, 3_000.0, random) for _ in range(3)),  # type: ignore[dict-item]
         "frozen": (base, base, base),
         "format": (base, base, base),
@@ -322,38 +332,37 @@ def _jitter(rows: Floats, strength: float, random: np.random.Generator) -> Float
     return _normalise(random.standard_gamma(strength * rows + 1e-3) + 1e-9)
 
 
-def _main_options(target: Floats) -> npt.NDArray[np.bool_]:
-    """Mark the smallest set of options that holds 0.9 of ``target``."""
-    order = np.argsort(-target)
-    size = int(np.searchsorted(np.cumsum(target[order]), 0.9)) + 1
-    marked = np.zeros(len(target), dtype=bool)
+def _main_options(p: Floats, mass: float) -> npt.NDArray[np.bool_]:
+    """Mark the smallest set of options that holds this mass."""
+    order = np.argsort(-p)
+    size = int(np.searchsorted(np.cumsum(p[order]), mass)) + 1
+    marked = np.zeros(len(p), dtype=bool)
     marked[order[:size]] = True
     return marked
 
 
-def _settle(rows: Floats, target: Floats, random: np.random.Generator) -> Floats:
-    """Move probability among the main options of the target; what they hold together stays the same."""
-    inside = _main_options(target)
-    tilt = np.where(inside, np.exp(random.normal(0.0, 0.8, len(target))), 1.0)
-    moved = rows * tilt
-    scale = rows[:, inside].sum(axis=1) / moved[:, inside].sum(axis=1)
-    moved[:, inside] *= scale[:, None]
-    return _normalise(moved)
+def _settle(rows: Floats, inside: npt.NDArray[np.bool_], random: np.random.Generator) -> Floats:
+    """Move probability among some options; what they hold together, and about the entropy, stays the same."""
+
+    def moved(tilts: Floats) -> Floats:
+        result = rows.copy()
+        result[:, inside] *= np.exp(tilts)
+        result[:, inside] *= (rows[:, inside].sum(axis=1) / result[:, inside].sum(axis=1))[:, None]
+        return result
+
+    # Evenly spread tilts: some option always gains and some always loses.
+    tilts = np.linspace(-1.0, 1.0, int(inside.sum()))
+    tries = [moved(random.permutation(tilts)) for _ in range(16)]
+    return min(tries, key=lambda row: abs(_entropy(row) - _entropy(rows)))
 
 
-def _escape(rows: Floats, target: Floats, random: np.random.Generator) -> Floats:
-    """Move 0.4 of the mass to options outside the target's main ones (to its rarest, where all are main)."""
-    outside = ~_main_options(target)
-    if not outside.any():
-        outside = target == target.min()
-    beyond = np.zeros(len(target))
-    beyond[outside] = random.dirichlet(np.ones(int(outside.sum())))
-    return 0.6 * rows + 0.4 * beyond
+def _entropy(rows: Floats) -> float:
+    """Mean entropy in bits; rows have no zeros."""
+    return float(-(rows * np.log2(rows)).sum(axis=1).mean())
 
 
-def _far_from(base: Floats, random: np.random.Generator) -> Floats:
-    """Draw a distribution on the options that the base, over all its prompts, gives least."""
-    rare = np.argsort(base.max(axis=0))[: max(2, base.shape[1] // 3)]
-    target = np.full(base.shape[1], 0.02 / base.shape[1])
-    target[rare] += 0.98 * random.dirichlet(np.full(len(rare), 3.0))
-    return _normalise(target)
+def _escape(rows: Floats) -> Floats:
+    """Move nine tenths of the mass to the rarest option: a reward that pays for something else."""
+    rarest = np.zeros(rows.shape[1])
+    rarest[rows.mean(axis=0).argmin()] = 1.0
+    return 0.1 * rows + 0.9 * rarest

@@ -74,7 +74,16 @@ def test_mass_that_leaves_is_renucleation_and_open_retention_is_undetermined() -
     assert verdict(**{**SETTLED, "retention_change": Limits()}) == "UNDETERMINED"
 
 
-def test_rising_entropy_or_promptability_is_remelting_before_all_else() -> None:
+def test_rising_entropy_is_remelting_unless_promptability_collapsed() -> None:
+    """A seed may be broader than the average prompt was: what collapsed is the choice between prompts."""
+    rose = Limits(0.3, 0.5)
+    assert verdict(**COLLAPSE, entropy_change=rose, seed=True) == "NUCLEATION"
+    assert verdict(**COLLAPSE, entropy_change=rose, seed=False) == "RENUCLEATION"
+    assert verdict(**{**COLLAPSE, "halved": Limits(0.01, 0.1)}, entropy_change=rose) == "REMELTING"
+    assert verdict(**{**COLLAPSE, "halved": Limits(-0.01, 0.1)}, entropy_change=rose) == "UNDETERMINED"
+
+
+def test_rising_promptability_or_entropy_is_remelting() -> None:
     assert verdict(**{**SETTLED, "promptability_change": Limits(0.06, 0.2)}) == "REMELTING"
     assert verdict(**SETTLED, entropy_change=Limits(0.3, 0.5)) == "REMELTING"
     assert verdict(**SETTLED, entropy_change=Limits(0.2, 0.5)) == "SETTLING"
@@ -82,7 +91,8 @@ def test_rising_entropy_or_promptability_is_remelting_before_all_else() -> None:
 
 
 def test_one_prompt_never_settles() -> None:
-    """Without promptability a collapse cannot be excluded, however clear retention is."""
+    """Without promptability a collapse cannot be excluded, however clear retention or entropy are."""
+    assert verdict(retention_change=HELD, entropy_change=Limits(0.5, 0.6), prompts=1) == "UNDETERMINED"
     result, reason = decide(Evidence(differs=True, jsd=APART, retention_change=HELD, prompts=1), MARGINS)
     assert result == "UNDETERMINED"
     assert reason is not None

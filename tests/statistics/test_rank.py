@@ -35,3 +35,9 @@ def test_shapes() -> None:
     for function in (kendall_tau, top_kept):
         with pytest.raises(SettingsError, match="same options"):
             function([1, 2], [1, 2, 3])
+
+
+def test_tau_of_many_options_needs_little_memory() -> None:
+    random = np.random.default_rng(1)
+    x, y = random.poisson(1.0, (2, 50_000))
+    assert abs(float(kendall_tau(x.astype(float), y.astype(float)))) < 0.02

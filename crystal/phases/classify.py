@@ -1,0 +1,110 @@
+"""Judge a measurement: every ladder, task, checkpoint and transition, into one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from crystal.errors import InputError
+from crystal.phases.ladder import judge
+from crystal.phases.results import Inputs, LadderResult, PhaseReport
+from crystal.phases.settings import Settings
+
+if TYPE_CHECKING:
+    from crystal.states.measurement import Measurement
+
+
+def classify(
+    measurement: Measurement,
+    *,
+    alpha: float = 0.05,
+    seed: int = 0,
+    settings: Settings | None = None,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> PhaseReport:
+    """Say in which phase each checkpoint is, what each transition was, and whether the picture holds.
+
+    Everything is computed from the measurement's counts (or exact probabilities); ``docs/concepts.md`` has
+    the rules. The same measurement, settings and seed give the same bytes, whatever the number of threads.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        What :func:`crystal.measure` counted, or a merge of several.
+    alpha : float
+        Level of every test and, as 1 - alpha, of every interval; in (0, 0.5).
+    seed : int
+        Seed of the counter-based generator.
+    settings : Settings, optional
+        All settings at once; ``alpha`` and ``seed`` are then not used.
+    progress : callable, optional
+        Called with what is being done, the tasks judged so far, and how many there are.
+
+    Returns
+    -------
+    PhaseReport
+
+    Raises
+    ------
+    InputError
+        If the measurement is empty.
+    LadderError
+        If the checkpoints of a ladder cannot be put in one order.
+    SettingsError
+        If a setting is out of its range.
+
+    Examples
+    --------
+    >>> import crystal
+    >>> from crystal.testing import planted
+    >>> measurement = crystal.measure(planted.ladder("frozen", tasks=1, prompts=2, options=3).samples(30))
+    >>> report = crystal.classify(measurement, seed=1)
+    >>> report.ladders["planted-frozen"].picture_holds is None
+    True
+    """
+    settings = settings if settings is not None else Settings(alpha=alpha, seed=seed)
+    ladders = measurement.ladders(settings.order)
+    names = {ladder: measurement.task_names(ladder) for ladder in ladders}
+    total = sum(len(tasks) for tasks in names.values())
+    if not total:
+        raise InputError("there is nothing to classify: the measurement is empty", where="measurement")
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress("judging tasks", done, total)
+
+    results: dict[str, LadderResult] = {}
+    for ladder, tasks in names.items():
+        tables = [measurement.table(ladder, task, settings.order) for task in tasks]
+        results[ladder] = judge(tables, settings, tick)
+    return PhaseReport(
+        crystal_version=_version(),
+        settings=_stated(settings, measurement),
+        inputs=_inputs(measurement),
+        ladders=results,
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("crystal-phases")
+
+
+def _stated(settings: Settings, measurement: Measurement) -> dict[str, Any]:
+    """Everything that the numbers depend on; the number of threads is not among it."""
+    stated: dict[str, Any] = msgspec.to_builtins(settings)
+    del stated["threads"]
+    stated["measured"] = dict(sorted(measurement.settings.items()))
+    stated["bound_tasks"] = sorted(measurement.tasks)
+    return stated
+
+
+def _inputs(measurement: Measurement) -> Inputs:
+    manifest = measurement.manifest
+    return Inputs(files=list(manifest.files), samples=manifest.samples, rejected=manifest.rejected)

@@ -1,0 +1,227 @@
+"""One ladder: every task and family measured, tested together, named, and summed up."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from msgspec.structs import replace
+
+from crystal.ops.resampling import stream_key
+from crystal.phases.checkpoints import checkpoint_result
+from crystal.phases.clauses import Clauses, decide_clauses
+from crystal.phases.evidence import sentences
+from crystal.phases.results import (
+    CheckpointResult,
+    FamilyResult,
+    LadderCheckpoint,
+    LadderResult,
+    LadderTransition,
+    Phase,
+    SeedResult,
+    TaskResult,
+    TransitionResult,
+    Verdict,
+)
+from crystal.phases.seed_between import seed_between
+from crystal.phases.sensitivity import controls, sensitivity
+from crystal.phases.settings import Settings
+from crystal.phases.transitions import Comparison, compare, conclude
+from crystal.phases.verdict import Evidence
+from crystal.states.tables import TaskTable
+from crystal.statistics.multiple import benjamini_hochberg
+
+ALL = ""
+"""Name of the group of all prompts; families have names of their own."""
+
+
+@dataclass
+class Unit:
+    """One task over one group of prompts: all of them, or one family."""
+
+    table: TaskTable
+    checkpoints: list[CheckpointResult] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    transitions: list[TransitionResult] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    seed: SeedResult | None = None
+
+
+def judge(
+    tables: Sequence[TaskTable], settings: Settings, tick: Callable[[], None] = lambda: None
+) -> LadderResult:
+    """Measure and classify one ladder.
+
+    Parameters
+    ----------
+    tables : sequence of TaskTable
+        The tasks of one ladder, all with the same checkpoints in ladder order.
+    settings : Settings
+    tick : callable
+        Called once a task, for a progress bar.
+
+    Returns
+    -------
+    LadderResult
+    """
+    names = [checkpoint.name for checkpoint in tables[0].checkpoints]
+    clauses = decide_clauses(tables, settings)
+    units: dict[str, dict[str, Unit]] = {}
+    for table in tables:
+        units[table.task] = measure_task(table, clauses, settings)
+        tick()
+    name_transitions(units, settings)
+    tasks = {task: _task_result(groups, names) for task, groups in units.items()}
+    whole = [groups[ALL] for groups in units.values()]
+    promptabilities = [[c.metrics["promptability"].value for c in unit.checkpoints] for unit in whole]
+    decided = [pair for unit in whole for pair in zip(unit.comparisons, unit.evidence, strict=True)]
+    result = LadderResult(
+        picture_holds=clauses.picture_holds,
+        clauses=clauses.results,
+        evidence=[],
+        change_points=[],
+        sensitivity=sensitivity(decided, tables, promptabilities, clauses, settings),
+        controls=controls(tables, settings),
+        checkpoints=[
+            LadderCheckpoint(
+                checkpoint=rung.name,
+                stage=rung.stage,
+                step=rung.step,
+                phase=_majority([task.checkpoints[rung.name].phase for task in tasks.values()]),
+            )
+            for rung in tables[0].checkpoints
+        ],
+        tasks=tasks,
+        transitions=[
+            _ladder_transition([unit.transitions[i] for unit in whole], settings)
+            for i in range(len(names) - 1)
+        ],
+    )
+    result.evidence = sentences(result, tables, clauses, settings)
+    return result
+
+
+def measure_task(table: TaskTable, clauses: Clauses, settings: Settings) -> dict[str, Unit]:
+    """Compute everything of one task that does not depend on the other tasks, for every group of prompts."""
+    families = sorted({prompt.family for prompt in table.prompts})
+    whole = _measure(table, None, clauses, settings)
+    if len(families) == 1:
+        # One family holds all prompts: the same numbers stand under both names.
+        twin = Unit(whole.table, [replace(c) for c in whole.checkpoints], whole.comparisons, seed=whole.seed)
+        return {ALL: whole, **({families[0]: twin} if families[0] else {})}
+    return {
+        ALL: whole,
+        **{family: _measure(table, family, clauses, settings) for family in families if family},
+    }
+
+
+def _measure(whole: TaskTable, family: str | None, clauses: Clauses, settings: Settings) -> Unit:
+    table = whole.family(family)
+    count = len(table.checkpoints)
+    unit = Unit(table)
+    known = []
+    for i in range(count):
+        key = stream_key("checkpoint", table.ladder, table.task, family or "", table.checkpoints[i].name)
+        result, promptability = checkpoint_result(table, i, settings, key)
+        unit.checkpoints.append(result)
+        known.append(promptability)
+    for i in range(count - 1):
+        unit.comparisons.append(compare(whole, i, i + 1, settings, family, (known[i], known[i + 1])))
+    base, tuned = clauses.rungs.base, clauses.rungs.tuned
+    if base is not None and tuned is not None:
+        unit.seed = seed_between(whole, base, tuned, settings, family)
+    return unit
+
+
+def name_transitions(units: dict[str, dict[str, Unit]], settings: Settings) -> None:
+    """Give each transition its q over the tasks of its group, its verdict, and each checkpoint its phase."""
+    by_group: dict[str, list[Unit]] = {}
+    for groups in units.values():
+        for group, unit in groups.items():
+            by_group.setdefault(group, []).append(unit)
+    for members in by_group.values():
+        for i in range(len(members[0].comparisons)):
+            comparisons = [unit.comparisons[i] for unit in members]
+            q = benjamini_hochberg([comparison.p for comparison in comparisons])
+            tested = max(int((~np.isnan(q)).sum()), 1)
+            # The p at which one more task would be rejected: what a simulated p is held against.
+            level = settings.alpha * min(int((q < settings.alpha).sum()) + 1, tested) / tested
+            for unit, comparison, value in zip(members, comparisons, q.tolist(), strict=True):
+                known = None if math.isnan(value) else value
+                transition, evidence = conclude(comparison, known, level, settings)
+                unit.transitions.append(transition)
+                unit.evidence.append(evidence)
+    for groups in units.values():
+        for unit in groups.values():
+            _name_phases(unit)
+
+
+def _name_phases(unit: Unit) -> None:
+    """Carry the phase along the ladder: verdicts change it, FROZEN and SETTLING keep what was reached."""
+    reached: Phase = "UNDETERMINED"
+    for i, checkpoint in enumerate(unit.checkpoints):
+        verdict = unit.transitions[i - 1].verdict if i else None
+        if checkpoint.phase == "LIQUID":
+            reached = "LIQUID"
+        elif verdict in {"NUCLEATION", "RENUCLEATION"}:
+            reached = "NUCLEATED"
+        elif verdict == "SETTLING" and reached in {"NUCLEATED", "SETTLED"}:
+            reached = "SETTLED"
+        elif not (verdict == "FROZEN" and reached in {"NUCLEATED", "SETTLED"}):
+            reached = "UNDETERMINED"
+        if reached == "UNDETERMINED" and checkpoint.reason is None:
+            checkpoint.reason = "not shown to be liquid, and no nucleation was shown before it"
+        elif reached != "UNDETERMINED":
+            checkpoint.reason = None
+        checkpoint.phase = reached
+
+
+def _task_result(groups: dict[str, Unit], names: list[str]) -> TaskResult:
+    def parts(unit: Unit) -> FamilyResult:
+        return FamilyResult(
+            checkpoints=dict(zip(names, unit.checkpoints, strict=True)),
+            transitions=unit.transitions,
+            seed=unit.seed,
+        )
+
+    whole = parts(groups[ALL])
+    return TaskResult(
+        checkpoints=whole.checkpoints,
+        transitions=whole.transitions,
+        seed=whole.seed,
+        families={family: parts(unit) for family, unit in groups.items() if family != ALL},
+    )
+
+
+def _majority(phases: Sequence[Phase]) -> Phase:
+    """Return the phase of more than half of the decided tasks."""
+    decided = Counter(phase for phase in phases if phase != "UNDETERMINED")
+    for phase, count in decided.items():
+        if 2 * count > decided.total():
+            return phase
+    return "UNDETERMINED"
+
+
+def _ladder_transition(transitions: Sequence[TransitionResult], settings: Settings) -> LadderTransition:
+    counts = Counter(transition.verdict for transition in transitions)
+    decided = {verdict: count for verdict, count in counts.items() if verdict != "UNDETERMINED"}
+    verdict: Verdict = "UNDETERMINED"
+    reason: str | None = None
+    for name, count in decided.items():
+        if 2 * count > sum(decided.values()):
+            verdict = name
+    if not decided:
+        reason = "no task is decided"
+    elif verdict == "UNDETERMINED":
+        reason = "no verdict holds for more than half of the decided tasks"
+    return LadderTransition(
+        from_=transitions[0].from_,
+        to=transitions[0].to,
+        verdict=verdict,
+        reason=reason,
+        changed=sum(transition.q is not None and transition.q < settings.alpha for transition in transitions),
+        counts=dict(sorted(counts.items())),
+    )

@@ -1,0 +1,52 @@
+"""The seed between two checkpoints of a task table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crystal.phases.results import SeedResult
+from crystal.phases.seed import find_seed
+from crystal.phases.settings import Settings
+from crystal.phases.sides import side, usable
+from crystal.states.tables import TaskTable
+
+
+def seed_between(
+    table: TaskTable, before: int, after: int, settings: Settings, family: str | None = None
+) -> SeedResult:
+    """Look for the later checkpoint's distribution among the earlier one's, under all of its prompts.
+
+    A seed is a distribution that could be prompted out of the earlier checkpoint by any prompt, so the tuned
+    behaviour of one family is looked for among the prompts of all families.
+
+    Parameters
+    ----------
+    table : TaskTable
+        All prompts of the task.
+    before, after : int
+        Checkpoints, along the ladder.
+    settings : Settings
+    family : str, optional
+        The family whose tuned behaviour is looked for; by default that of all prompts.
+    """
+    names = table.checkpoints[before].name, table.checkpoints[after].name
+    base, tuned = usable(table, before), usable(table, after)
+    if family is not None:
+        tuned = tuned & np.array([prompt.family == family for prompt in table.prompts], dtype=bool)
+    if not base.any() or not tuned.any():
+        empty = names[0] if not base.any() else names[1]
+        reason = f"{empty} has no valid answer"
+        return SeedResult(kind="undetermined", base=names[0], tuned=names[1], reason=reason)
+    exact = bool(table.exact[before][base].all() and table.exact[after][tuned].all())
+    left = side(table, before, base, sampled=not exact)
+    right = side(table, after, tuned, sampled=not exact)
+    result = find_seed(
+        left.probabilities if exact else left.counts,
+        right.probabilities if exact else right.counts,
+        prompts=[prompt.prompt for prompt, kept in zip(table.prompts, base, strict=True) if kept],
+        seed=settings.seed,
+        settings=settings,
+        words=(table.ladder, table.task, family or "", *names),
+    )
+    result.base, result.tuned = names
+    return result

@@ -1,0 +1,255 @@
+"""Two checkpoints on one task: whether anything is different, how, and what that is called."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from crystal.ops.resampling import permutation_test, stream_key
+from crystal.phases.differences import Differences, exact_differences, sampled_differences
+from crystal.phases.needs import Needs, needs
+from crystal.phases.results import TRANSITION_METRICS, Metric, TransitionResult
+from crystal.phases.seed_between import seed_between
+from crystal.phases.settings import Settings
+from crystal.phases.sides import Side, side, usable
+from crystal.phases.units import UNITS, as_metric
+from crystal.phases.validity import worst_case
+from crystal.phases.verdict import Evidence, Limits, collapsed, decide
+from crystal.states.tables import TaskTable
+from crystal.statistics.estimate import Estimate
+from crystal.statistics.retention import retention_change, retention_exact
+
+_NOTHING = Evidence(differs=False)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that is known of one transition on one task before the other tasks are looked at."""
+
+    table: TaskTable
+    before: int
+    after: int
+    paired: int
+    unpaired: int
+    key: int
+    whole: TaskTable
+    """The task over all its prompts, where ``table`` is one family's: seeds are looked for here."""
+    family: str | None
+    metrics: dict[str, Metric]
+    by_prompt: dict[str, float]
+    """JSD of each shared prompt, by its id."""
+    sides: tuple[Side, Side] | None = None
+    p: float | None = None
+    """The omnibus test; None if exact or not comparable."""
+    evidence: Evidence = _NOTHING
+    blocked: str | None = None
+    """Why the two are not compared at all."""
+
+
+def compare(
+    whole: TaskTable,
+    before: int,
+    after: int,
+    settings: Settings,
+    family: str | None = None,
+    known: tuple[Estimate | None, Estimate | None] = (None, None),
+) -> Comparison:
+    """Measure every difference between two checkpoints on one task.
+
+    Parameters
+    ----------
+    whole : TaskTable
+        All prompts of the task.
+    before, after : int
+        Checkpoints, along the ladder.
+    settings : Settings
+    family : str, optional
+        The family of prompts to compare; by default all.
+    known : tuple of Estimate
+        The promptability of either checkpoint over all its usable prompts, where it has been estimated: it is
+        taken over where the other checkpoint has these prompts too.
+
+    Returns
+    -------
+    Comparison
+    """
+    table = whole.family(family)
+    names = (table.checkpoints[before].name, table.checkpoints[after].name)
+    key = stream_key("transition", table.ladder, table.task, family or "", *names)
+    first, second = usable(table, before), usable(table, after)
+    shared = first & second
+    outline = Comparison(
+        table=table,
+        before=before,
+        after=after,
+        paired=int(shared.sum()),
+        unpaired=int((first ^ second).sum()),
+        key=key,
+        whole=whole,
+        family=family,
+        metrics={},
+        by_prompt={},
+        blocked=_blocked(table, before, after, shared, settings),
+    )
+    if not shared.any():
+        unknown = {name: Metric(unit=UNITS[name], reason=outline.blocked) for name in TRANSITION_METRICS}
+        return replace(outline, metrics=unknown)
+    exact = bool(table.exact[[before, after]][:, shared].all())
+    sides = (
+        side(table, before, shared, sampled=not exact),
+        side(table, after, shared, sampled=not exact),
+    )
+    if exact:
+        differences, p = exact_differences(*sides, table, settings), None
+    else:
+        gate = permutation_test(
+            np.stack([sides[0].counts, sides[1].counts], axis=1),
+            "g",
+            draws=settings.draws,
+            exceedances=settings.exceedances,
+            seed=settings.seed,
+            key=key,
+            threads=settings.threads,
+        )
+        same = (
+            None if (first & ~second).any() else known[0],
+            None if (second & ~first).any() else known[1],
+        )
+        differences, p = sampled_differences(*sides, table, settings, key, same), gate.p
+    samples = None if exact else (sides[0].samples or 0) + (sides[1].samples or 0)
+    ids = [prompt.prompt for prompt, kept in zip(table.prompts, shared, strict=True) if kept]
+    return replace(
+        outline,
+        metrics={
+            name: as_metric(differences.estimates[name], name, samples, sides[0].prompts)
+            for name in TRANSITION_METRICS
+        },
+        by_prompt=dict(zip(ids, differences.by_prompt, strict=True)),
+        sides=sides,
+        p=p,
+        evidence=_evidence(differences, sides, table, settings),
+    )
+
+
+def conclude(
+    comparison: Comparison, q: float | None, level: float, settings: Settings
+) -> tuple[TransitionResult, Evidence]:
+    """Name the transition once its q over the tasks is known.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    q : float or None
+        None for exact distributions, whose gate is the margin of the JSD.
+    level : float
+        The p at which this task's test would be rejected among the others: for ``needs_samples``.
+    settings : Settings
+
+    Returns
+    -------
+    TransitionResult
+    Evidence
+        What the verdict rests on, for deciding again under other margins.
+    """
+    margins, table = settings.margins, comparison.table
+    evidence = comparison.evidence
+    if comparison.sides is not None and comparison.sides[0].exact and comparison.sides[1].exact:
+        differs = evidence.jsd.above(margins.jsd) is True
+    else:
+        differs = q is not None and q < settings.alpha
+    evidence = replace(evidence, differs=differs)
+    if differs and collapsed(evidence, margins) and comparison.blocked is None:
+        seed = seed_between(
+            comparison.whole, comparison.before, comparison.after, settings, comparison.family
+        )
+        evidence = replace(evidence, seed=seed.found)
+    verdict, reason = decide(evidence, margins)
+    if comparison.blocked is not None:
+        verdict, reason = "UNDETERMINED", comparison.blocked
+    elif verdict != "UNDETERMINED" and comparison.sides is not None:
+        widened = worst_case(evidence, *comparison.sides, margins)
+        if widened is not None and decide(widened, margins)[0] != verdict:
+            verdict, reason = "UNDETERMINED", "validity: off-task answers could change the verdict"
+    need = Needs()
+    if verdict == "UNDETERMINED" and comparison.blocked is None and comparison.sides is not None:
+        jsd = comparison.metrics["jsd"].value
+        need = needs(comparison.sides, jsd, evidence, level, settings, comparison.key)
+    result = TransitionResult(
+        from_=table.checkpoints[comparison.before].name,
+        to=table.checkpoints[comparison.after].name,
+        verdict=verdict,
+        p=comparison.p,
+        q=q,
+        reason=reason,
+        needs_samples=need.samples,
+        needs_prompts=need.prompts,
+        needs_reason=need.reason,
+        paired=comparison.paired,
+        unpaired=comparison.unpaired,
+        by_prompt=comparison.by_prompt,
+        metrics=comparison.metrics,
+    )
+    return result, evidence
+
+
+def _blocked(
+    table: TaskTable, before: int, after: int, shared: npt.NDArray[np.bool_], settings: Settings
+) -> str | None:
+    if not shared.any():
+        return "no shared prompts"
+    first, second = table.decodings[before], table.decodings[after]
+    if first and second and first != second and not settings.allow_decoding:
+        return "decoding differs"
+    return None
+
+
+def _evidence(
+    differences: Differences, sides: tuple[Side, Side], table: TaskTable, settings: Settings
+) -> Evidence:
+    def limits(name: str) -> Limits:
+        return _limits(differences.estimates[name])
+
+    return Evidence(
+        differs=False,
+        jsd=limits("jsd"),
+        entropy_change=limits("entropy_change"),
+        entropy_margin=entropy_margin(table, settings),
+        promptability_change=limits("promptability_change"),
+        promptability_from=_limits(differences.promptability_from),
+        halved=_limits(differences.halved),
+        retention_change=limits("retention_change"),
+        prompts=sides[0].prompts,
+    )
+
+
+def _limits(estimate: Estimate) -> Limits:
+    return Limits(estimate.low, estimate.high)
+
+
+def retention_limits(comparison: Comparison, settings: Settings, mass: float) -> Limits:
+    """Return the limits of the retention change under another share of the earlier checkpoint's mass."""
+    if comparison.sides is None:
+        return Limits()
+    before, after = comparison.sides
+    if before.exact and after.exact:
+        return _limits(retention_exact(before.probabilities, after.probabilities, mass))
+    return _limits(
+        retention_change(
+            before.counts,
+            after.counts,
+            mass,
+            alpha=settings.alpha,
+            seed=settings.seed,
+            key=stream_key(comparison.key, "retention", f"{mass:g}"),
+        )
+    )
+
+
+def entropy_margin(table: TaskTable, settings: Settings) -> float:
+    """Return the smallest change of entropy that counts on this task, in bits."""
+    if table.closed and len(table.options) > 1:
+        return settings.margins.entropy_change * math.log2(len(table.options))
+    return settings.margins.entropy_change_open
