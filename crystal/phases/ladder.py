@@ -14,6 +14,7 @@ from crystal.ops.resampling import stream_key
 from crystal.phases.checkpoints import checkpoint_result
 from crystal.phases.clauses import Clauses, decide_clauses
 from crystal.phases.evidence import sentences
+from crystal.phases.long_ladders import change_points
 from crystal.phases.results import (
     CheckpointResult,
     FamilyResult,
@@ -82,7 +83,7 @@ def judge(
         picture_holds=clauses.picture_holds,
         clauses=clauses.results,
         evidence=[],
-        change_points=[],
+        change_points=change_points(tables, settings),
         sensitivity=sensitivity(decided, tables, promptabilities, clauses, settings),
         controls=controls(tables, settings),
         checkpoints=[

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from crystal.errors import SettingsError
+
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes below which a change is not worth a verdict.
@@ -37,6 +39,15 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
     """Smallest number of valid samples a prompt."""
     promptability_coverage: float = 0.8
     """Smallest mean sample coverage at which promptability is given as a number."""
+
+    def __post_init__(self) -> None:
+        """Refuse margins that are no sizes."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise SettingsError(
+                    "a margin is not a size", where=f"margins.{name}", expected="0 or more", got=str(value)
+                )
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,3 +85,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
     """Threads of the compiled core; 0 means CRYSTAL_THREADS, else all cores. Never changes a result."""
     margins: Margins = msgspec.field(default_factory=Margins)
+
+    def __post_init__(self) -> None:
+        """Refuse values under which no verdict means anything."""
+        _within("alpha", self.alpha, 0.0, 0.5)
+        _within("retention_mass", self.retention_mass, 0.0, 1.0)
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value < least:
+                raise SettingsError(
+                    "a setting is too small", where=name, expected=f"{least:,} or more", got=str(value)
+                )
+
+
+_LEAST = {
+    "seed": 0,
+    "draws": 99,
+    "exceedances": 1,
+    "interval_draws": 50,
+    "splits": 20,
+    "simulations": 20,
+    "threads": 0,
+}
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low < value < high:
+        raise SettingsError(
+            "a setting is outside its range",
+            where=name,
+            expected=f"between {low:g} and {high:g}, both excluded",
+            got=str(value),
+        )

