@@ -90,7 +90,7 @@ def philox_words(seed: int, key: int, replicate: int, count: int) -> npt.NDArray
 def token_path_available(path: str) -> bool: ...
 def token_state(
     logits: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16],
-    type: str,  # noqa: A002
+    type: str,
     tokens: npt.NDArray[np.int64],
     chosen: npt.NDArray[np.float32] | None,
     temperatures: Sequence[float],

@@ -100,11 +100,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _LEAST = {
     "seed": 0,
-    "draws": 99,
+    "draws": 19,
     "exceedances": 1,
-    "interval_draws": 50,
-    "splits": 20,
-    "simulations": 20,
+    "interval_draws": 20,
+    "splits": 2,
+    "simulations": 1,
     "threads": 0,
 }
 
