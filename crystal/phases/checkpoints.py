@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from crystal.phases.units import UNITS, as_metric
 from crystal.phases.verdict import Limits
 from crystal.states.tables import TaskTable
 from crystal.statistics.coverage import coverage
+from crystal.statistics.difference import prompt_jackknife
 from crystal.statistics.divergence import js_information
 from crystal.statistics.diversity import collision, top_probability
 from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.entropy_interval import entropy_interval
 from crystal.statistics.estimate import Estimate
+from crystal.statistics.jackknife import entropy_jackknife, js_jackknife
 from crystal.statistics.promptability import effective_number, promptability
 from crystal.statistics.proportions import mean_share
 
@@ -28,9 +31,23 @@ SECONDARY_DRAWS = 1_999
 """Most draws of the tests beside the omnibus test; they gate no verdict."""
 
 
+Known = dict[str, Estimate]
+"""Estimates by the name of their metric."""
+
+# What the jackknife over prompts deletes prompts from.
+_STATISTICS: dict[str, Callable[[Any], float]] = {
+    "entropy": lambda counts: entropy_jackknife(counts).value,
+    "promptability": lambda counts: js_jackknife(counts[None]).value,
+}
+_EXACT_STATISTICS: dict[str, Callable[[Any], float]] = {
+    "entropy": lambda p: float(shannon_entropy(p).mean()),
+    "promptability": lambda p: float(js_information(p)),
+}
+
+
 def checkpoint_result(
     table: TaskTable, index: int, settings: Settings, key: int
-) -> tuple[CheckpointResult, Estimate | None]:
+) -> tuple[CheckpointResult, Known | None]:
     """Measure one checkpoint on one task.
 
     Parameters
@@ -47,8 +64,8 @@ def checkpoint_result(
     -------
     CheckpointResult
         Its phase is LIQUID where that is shown, else UNDETERMINED: the transitions know the rest.
-    Estimate or None
-        The promptability, for the transition that starts here.
+    dict of Estimate, or None
+        The same metrics as estimates, for the transitions that begin and end here.
     """
     prompts = usable(table, index)
     if not prompts.any():
@@ -60,21 +77,25 @@ def checkpoint_result(
         )
         return nothing, None
     rows = side(table, index, prompts)
-    estimates = _exact(rows, table) if rows.exact else _sampled(rows, table, settings, key)
+    estimates = _exact(rows, table) if rows.exact else sampled_estimates(rows, table, settings, key)
     metrics = {
         name: as_metric(estimates[name], name, rows.samples, rows.prompts) for name in CHECKPOINT_METRICS
     }
     metrics["promptability"].margin = settings.margins.liquid
-    start = estimates["promptability"]
-    liquid = Limits(start.low, start.high).above(settings.margins.liquid)
+    values = rows.probabilities if rows.exact else rows.counts
+    for name, statistic in (_EXACT_STATISTICS if rows.exact else _STATISTICS).items():
+        over_prompts = prompt_jackknife(statistic, values, alpha=settings.alpha)
+        if over_prompts is not None and metrics[name].value is not None:
+            metrics[name].prompt_low, metrics[name].prompt_high = over_prompts
+    limits = Limits(metrics["promptability"].low, metrics["promptability"].high)
     result = CheckpointResult(
-        phase="LIQUID" if liquid else "UNDETERMINED",
+        phase="LIQUID" if limits.above(settings.margins.liquid) else "UNDETERMINED",
         n=rows.samples,
         validity=rows.validity,
         coverage=metrics["coverage"].value,
         metrics=metrics,
     )
-    return result, start
+    return result, estimates
 
 
 def sampled_promptability(rows: Side, settings: Settings, key: int) -> Estimate:
@@ -93,7 +114,8 @@ def sampled_promptability(rows: Side, settings: Settings, key: int) -> Estimate:
     )
 
 
-def _sampled(rows: Side, table: TaskTable, settings: Settings, key: int) -> dict[str, Estimate]:
+def sampled_estimates(rows: Side, table: TaskTable, settings: Settings, key: int) -> Known:
+    """Estimate every metric of a sampled side."""
     counts = rows.counts if table.closed else rows.counts[:, rows.counts.sum(axis=0) > 0]
     entropy = entropy_interval(
         counts,
@@ -119,7 +141,7 @@ def _sampled(rows: Side, table: TaskTable, settings: Settings, key: int) -> dict
     }
 
 
-def _exact(rows: Side, table: TaskTable) -> dict[str, Estimate]:
+def _exact(rows: Side, table: TaskTable) -> Known:
     p = rows.probabilities
     entropy = Estimate.of_exact(float(shannon_entropy(p).mean()))
     liquid = (

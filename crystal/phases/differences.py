@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from crystal.ops.resampling import permutation_test, permute_counts, stream_key
-from crystal.phases.checkpoints import SECONDARY_DRAWS, sampled_promptability
+from crystal.phases.checkpoints import SECONDARY_DRAWS, Known, sampled_estimates
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side
 from crystal.states.tables import Counts, Floats, TaskTable
@@ -26,7 +27,7 @@ from crystal.statistics.divergence import (
 )
 from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.jackknife import entropy_jackknife, js_jackknife
+from crystal.statistics.jackknife import Jackknife, entropy_jackknife, js_jackknife
 from crystal.statistics.js_interval import js_interval
 from crystal.statistics.proportions import mean_share_difference
 from crystal.statistics.rank import kendall_tau, top_kept
@@ -55,7 +56,7 @@ def sampled_differences(
     table: TaskTable,
     settings: Settings,
     key: int,
-    known: tuple[Estimate | None, Estimate | None] = (None, None),
+    known: tuple[Known | None, Known | None] = (None, None),
 ) -> Differences:
     """Estimate every difference between two sampled checkpoints over the same prompts.
 
@@ -68,8 +69,8 @@ def sampled_differences(
     settings : Settings
     key : int
         Stream of the random numbers.
-    known : tuple of Estimate
-        The promptability of either side, where it is known already.
+    known : tuple of dict
+        The metrics of either side, where they have been estimated already.
     """
     # Options that neither side has shown say nothing about a difference.
     seen = (before.counts.sum(axis=0) + after.counts.sum(axis=0)) > 0
@@ -91,16 +92,20 @@ def sampled_differences(
         else:
             estimates[name] = Estimate(value=_mean(value), null=_mean(nulls[name]), estimator="plugin")
     estimates["kl"] = Estimate(value=_mean(smoothed_kl(second, first)), estimator="plugin, smoothed")
-    estimates["entropy_change"] = _entropy_change(before, after, unseen, settings)
     start, end = (
-        promptability or sampled_promptability(rows, settings, stream_key(key, number))
-        for number, (promptability, rows) in enumerate(zip(known, (before, after), strict=True))
+        estimated or sampled_estimates(rows, table, settings, stream_key(key, number))
+        for number, (estimated, rows) in enumerate(zip(known, (before, after), strict=True))
     )
-    change, halved = _promptability_changes(before, after, start.reason or end.reason, settings)
+    entropies = (start["entropy"], end["entropy"])
+    estimates["entropy_change"] = _change(entropy_jackknife, first, second, entropies, settings)
+    liquids = (start["promptability"], end["promptability"])
+    change = _change(js_jackknife, first[None], second[None], liquids, settings)
+    ratio = settings.margins.collapse_ratio
+    halved = _change(js_jackknife, first[None], second[None], liquids, settings, ratio)
     estimates["promptability_change"] = change
     estimates["retention_change"] = _retention(first, second, settings, key)
     estimates["validity_change"] = _validity_change(before, after, table, settings, key)
-    return Differences(estimates, start, halved, tuple(js_divergence(p, q).tolist()))
+    return Differences(estimates, liquids[0], halved, tuple(js_divergence(p, q).tolist()))
 
 
 def exact_differences(before: Side, after: Side, table: TaskTable, settings: Settings) -> Differences:
@@ -216,25 +221,20 @@ def _jsd(blocks: Counts, unseen: str | None, settings: Settings, key: int) -> Es
     return estimate if unseen is None else replace(estimate, high=None, reason=unseen)
 
 
-def _entropy_change(before: Side, after: Side, unseen: str | None, settings: Settings) -> Estimate:
-    if unseen is not None:
-        return Estimate.unknown(unseen)
+def _change(
+    jackknife: Callable[[Counts], Jackknife],
+    before: Counts,
+    after: Counts,
+    known: tuple[Estimate, Estimate],
+    settings: Settings,
+    ratio: float = 1.0,
+) -> Estimate:
+    """Return after - ratio * before of a quantity, unknown where either side is not fully known."""
+    for estimate in known:
+        if None in (estimate.value, estimate.low, estimate.high):
+            return Estimate.unknown(estimate.reason or "a side has no limits")
     return studentised_difference(
-        entropy_jackknife(before.counts), entropy_jackknife(after.counts), alpha=settings.alpha
-    )
-
-
-def _promptability_changes(
-    before: Side, after: Side, reason: str | None, settings: Settings
-) -> tuple[Estimate, Estimate]:
-    """Return the change of promptability, and what of it is left beyond the share that a collapse leaves."""
-    if reason is not None:
-        return Estimate.unknown(reason), Estimate.unknown(reason)
-    first, second = js_jackknife(before.counts[None]), js_jackknife(after.counts[None])
-    ratio = settings.margins.collapse_ratio
-    return (
-        studentised_difference(first, second, alpha=settings.alpha),
-        studentised_difference(first, second, alpha=settings.alpha, ratio=ratio),
+        jackknife(before), jackknife(after), alpha=settings.alpha, ratio=ratio, limits=known
     )
 
 

@@ -126,9 +126,9 @@ def _measure(whole: TaskTable, family: str | None, clauses: Clauses, settings: S
     known = []
     for i in range(count):
         key = stream_key("checkpoint", table.ladder, table.task, family or "", table.checkpoints[i].name)
-        result, promptability = checkpoint_result(table, i, settings, key)
+        result, estimates = checkpoint_result(table, i, settings, key)
         unit.checkpoints.append(result)
-        known.append(promptability)
+        known.append(estimates)
     for i in range(count - 1):
         unit.comparisons.append(compare(whole, i, i + 1, settings, family, (known[i], known[i + 1])))
     base, tuned = clauses.rungs.base, clauses.rungs.tuned

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import permutation_test, stream_key
+from crystal.phases.checkpoints import Known
 from crystal.phases.differences import Differences, exact_differences, sampled_differences
 from crystal.phases.needs import Needs, needs
 from crystal.phases.results import TRANSITION_METRICS, Metric, TransitionResult
@@ -19,7 +22,11 @@ from crystal.phases.units import UNITS, as_metric
 from crystal.phases.validity import worst_case
 from crystal.phases.verdict import Evidence, Limits, collapsed, decide
 from crystal.states.tables import TaskTable
+from crystal.statistics.difference import prompt_jackknife
+from crystal.statistics.divergence import js_information
+from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.estimate import Estimate
+from crystal.statistics.jackknife import entropy_jackknife, js_jackknife
 from crystal.statistics.retention import retention_change, retention_exact
 
 _NOTHING = Evidence(differs=False)
@@ -55,7 +62,7 @@ def compare(
     after: int,
     settings: Settings,
     family: str | None = None,
-    known: tuple[Estimate | None, Estimate | None] = (None, None),
+    known: tuple[Known | None, Known | None] = (None, None),
 ) -> Comparison:
     """Measure every difference between two checkpoints on one task.
 
@@ -68,8 +75,8 @@ def compare(
     settings : Settings
     family : str, optional
         The family of prompts to compare; by default all.
-    known : tuple of Estimate
-        The promptability of either checkpoint over all its usable prompts, where it has been estimated: it is
+    known : tuple of dict
+        The metrics of either checkpoint over all its usable prompts, where they have been estimated: they are
         taken over where the other checkpoint has these prompts too.
 
     Returns
@@ -123,10 +130,7 @@ def compare(
     ids = [prompt.prompt for prompt, kept in zip(table.prompts, shared, strict=True) if kept]
     return replace(
         outline,
-        metrics={
-            name: as_metric(differences.estimates[name], name, samples, sides[0].prompts)
-            for name in TRANSITION_METRICS
-        },
+        metrics=_metrics(differences, sides, samples, settings),
         by_prompt=dict(zip(ids, differences.by_prompt, strict=True)),
         sides=sides,
         p=p,
@@ -204,6 +208,45 @@ def _blocked(
     if first and second and first != second and not settings.allow_decoding:
         return "decoding differs"
     return None
+
+
+_STATISTICS: dict[str, Callable[[Any], float]] = {
+    "jsd": lambda pairs: js_jackknife(pairs).value,
+    "entropy_change": lambda pairs: (
+        entropy_jackknife(pairs[:, 1]).value - entropy_jackknife(pairs[:, 0]).value
+    ),
+    "promptability_change": lambda pairs: (
+        js_jackknife(pairs[None, :, 1]).value - js_jackknife(pairs[None, :, 0]).value
+    ),
+}
+_EXACT_STATISTICS: dict[str, Callable[[Any], float]] = {
+    "jsd": lambda pairs: float(js_information(pairs).mean()),
+    "entropy_change": lambda pairs: float(
+        (shannon_entropy(pairs[:, 1]) - shannon_entropy(pairs[:, 0])).mean()
+    ),
+    "promptability_change": lambda pairs: float(js_information(pairs[:, 1]) - js_information(pairs[:, 0])),
+}
+
+
+def _metrics(
+    differences: Differences, sides: tuple[Side, Side], samples: int | None, settings: Settings
+) -> dict[str, Metric]:
+    metrics = {
+        name: as_metric(differences.estimates[name], name, samples, sides[0].prompts)
+        for name in TRANSITION_METRICS
+    }
+    exact = sides[0].exact
+    pairs = np.stack([side.probabilities if exact else side.counts for side in sides], axis=1)
+    for name, statistic in (_EXACT_STATISTICS if exact else _STATISTICS).items():
+        limits = prompt_jackknife(statistic, pairs, alpha=settings.alpha)
+        if limits is not None and metrics[name].value is not None:
+            metrics[name].prompt_low, metrics[name].prompt_high = limits
+    margins = settings.margins
+    metrics["jsd"].margin = margins.jsd
+    metrics["promptability_change"].margin = margins.promptability_change
+    metrics["retention_change"].margin = margins.retention
+    metrics["validity_change"].margin = margins.validity_change
+    return metrics
 
 
 def _evidence(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from crystal.statistics.arrays import Counts, Floats
+from crystal.statistics.arrays import Floats
 from crystal.statistics.estimate import Estimate
 from crystal.statistics.jackknife import Jackknife
 from crystal.statistics.special import normal_cdf, normal_quantile, t_quantile, t_survival
@@ -115,7 +117,7 @@ def _hybrid(
 
 
 def prompt_jackknife(
-    statistic: Callable[[Counts], float], counts: Counts, *, alpha: float = 0.05
+    statistic: Callable[[npt.NDArray[Any]], float], counts: npt.NDArray[Any], *, alpha: float = 0.05
 ) -> tuple[float, float] | None:
     """Return limits for prompts that nobody asked: delete one prompt, t with m - 1 degrees of freedom.
 
