@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from crystal.analysis import analyze as analyze
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
+    from crystal.ops.ngrams import ngram_counts as ngram_counts
+    from crystal.ops.ngrams import ngram_overlap as ngram_overlap
     from crystal.ops.sequences import count_sequences as count_sequences
     from crystal.ops.token_curves import temperature_curve as temperature_curve
     from crystal.ops.token_fold import fold as fold
@@ -42,6 +44,8 @@ _HOMES = {
     "fold": "crystal.ops.token_fold",
     "measure": "crystal.engine.local",
     "merge_token_states": "crystal.ops.token_states",
+    "ngram_counts": "crystal.ops.ngrams",
+    "ngram_overlap": "crystal.ops.ngrams",
     "read": "crystal.readers.stream",
     "temperature_curve": "crystal.ops.token_curves",
     "token_state": "crystal.ops.token_states",
@@ -63,6 +67,8 @@ __all__ = [
     "fold",
     "measure",
     "merge_token_states",
+    "ngram_counts",
+    "ngram_overlap",
     "read",
     "temperature_curve",
     "token_state",

@@ -110,3 +110,8 @@ def count_sequences(
     inverse: bool,
     threads: int,
 ) -> tuple[npt.NDArray[np.int32] | None, npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+
+# ngrams
+def ngram_counts(
+    values: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], width: int, n: int, threads: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32], bool]: ...

@@ -9,5 +9,6 @@ void bind_json_lines(pybind11::module_& m);
 void bind_resampling(pybind11::module_& m);
 void bind_tokens(pybind11::module_& m);
 void bind_sequences(pybind11::module_& m);
+void bind_ngrams(pybind11::module_& m);
 
 }  // namespace crystal::bindings

@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m) {
     crystal::bindings::bind_json_lines(m);
     crystal::bindings::bind_resampling(m);
     crystal::bindings::bind_sequences(m);
+    crystal::bindings::bind_ngrams(m);
 }
