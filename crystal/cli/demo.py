@@ -11,7 +11,7 @@ from crystal.cli import options
 from crystal.cli.analyze import show
 from crystal.cli.screen import Screen
 
-TASKS, PROMPTS, SAMPLES = 8, 6, 50
+TASKS, PROMPTS, SAMPLES = 8, 6, 100
 EXAMPLES = """\b
 Examples:
   crystal demo
