@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from crystal.phases.clauses import CLAUSES, Clauses
 from crystal.phases.results import (
@@ -11,7 +11,6 @@ from crystal.phases.results import (
     FamilyResult,
     LadderResult,
     LadderTransition,
-    TaskResult,
     TransitionResult,
 )
 from crystal.phases.settings import Settings
@@ -30,10 +29,7 @@ def sentences(
     """Say what was found, clause by clause and step by step, and what is missing."""
     said = [_picture(clauses)]
     said += [_clause(name, clauses.results[name]) for name in CLAUSES]
-    said += [
-        _step(transition, result.tasks.values(), i, settings)
-        for i, transition in enumerate(result.transitions)
-    ]
+    said += [_step(transition, result, i, settings) for i, transition in enumerate(result.transitions)]
     said += _promptability(result, clauses)
     said += _families(result)
     said += _missing(result)
@@ -59,10 +55,10 @@ def _clause(name: str, clause: ClauseResult) -> str:
     )
 
 
-def _step(transition: LadderTransition, tasks: Iterable[TaskResult], index: int, settings: Settings) -> str:
-    results = [task.transitions[index] for task in tasks]
-    total = len(results)
-    exact = sum(result.metrics["jsd"].exact for result in results)
+def _step(transition: LadderTransition, result: LadderResult, index: int, settings: Settings) -> str:
+    steps = [task.transitions[index] for task in result.tasks.values()]
+    total = len(steps)
+    exact = sum(step.metrics["jsd"].exact for step in steps)
     how = "JSD above its margin" if exact == total else f"q < {settings.alpha:g}"
     if transition.changed:
         opening = (
@@ -71,10 +67,11 @@ def _step(transition: LadderTransition, tasks: Iterable[TaskResult], index: int,
     else:
         opening = f"no change shown: none of {total} {_tasks(total)} differs ({how})"
     verdicts = _join([f"{count} {verdict}" for verdict, count in transition.counts.items()])
-    jsd = [result.metrics["jsd"].value for result in results]
+    jsd = [step.metrics["jsd"].value for step in steps]
     known = [value for value in jsd if value is not None]
     mean = f"; mean JSD {sum(known) / len(known):.3f} bit over {len(known)}" if known else ""
-    return f"{transition.from_} -> {transition.to}: {opening}{mean}. Verdicts: {verdicts}."
+    label = result.labels()
+    return f"{label[transition.from_]} -> {label[transition.to]}: {opening}{mean}. Verdicts: {verdicts}."
 
 
 def _promptability(result: LadderResult, clauses: Clauses) -> list[str]:
@@ -95,7 +92,8 @@ def _promptability(result: LadderResult, clauses: Clauses) -> list[str]:
         means = [sum(column) / len(complete) for column in zip(*complete, strict=True)]
         base, later = means[clauses.rungs.base], means[clauses.rungs.base + 1 :]
         where = f" in family {family!r}" if family else ""
-        listing = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(names, means, strict=True))
+        label = result.labels()
+        listing = ", ".join(f"{label[name]} {mean:.3f}" for name, mean in zip(names, means, strict=True))
         if later and min(later) > base:
             opening = f"The base is less promptable{where} than every later checkpoint"
         elif later and max(later) < base:
@@ -108,6 +106,7 @@ def _promptability(result: LadderResult, clauses: Clauses) -> list[str]:
 
 def _families(result: LadderResult) -> list[str]:
     """Name the steps at which families of one task got different verdicts."""
+    label = result.labels()
     said = []
     for i, step in enumerate(result.transitions):
         split = [
@@ -117,7 +116,7 @@ def _families(result: LadderResult) -> list[str]:
         ]
         if split:
             said.append(
-                f"{step.from_} -> {step.to}: prompt families disagree on {_join(split[:5])}"
+                f"{label[step.from_]} -> {label[step.to]}: prompt families disagree on {_join(split[:5])}"
                 + (f" and {len(split) - 5} more" if len(split) > 5 else "")
                 + "; see each task's families."
             )

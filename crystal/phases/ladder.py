@@ -25,7 +25,6 @@ from crystal.phases.results import (
     SeedResult,
     TaskResult,
     TransitionResult,
-    Verdict,
 )
 from crystal.phases.seed_between import seed_between
 from crystal.phases.sensitivity import controls, sensitivity
@@ -97,7 +96,7 @@ def judge(
         ],
         tasks=tasks,
         transitions=[
-            _ladder_transition([unit.transitions[i] for unit in whole], settings)
+            _ladder_transition([(unit.transitions[i], unit.evidence[i].differs) for unit in whole])
             for i in range(len(names) - 1)
         ],
     )
@@ -206,23 +205,22 @@ def _majority(phases: Sequence[Phase]) -> Phase:
     return "UNDETERMINED"
 
 
-def _ladder_transition(transitions: Sequence[TransitionResult], settings: Settings) -> LadderTransition:
-    counts = Counter(transition.verdict for transition in transitions)
+def _ladder_transition(results: Sequence[tuple[TransitionResult, bool]]) -> LadderTransition:
+    """Sum up one step over the tasks, each with whether its gate says that anything differs."""
+    first = results[0][0]
+    counts = Counter(transition.verdict for transition, _ in results)
     decided = {verdict: count for verdict, count in counts.items() if verdict != "UNDETERMINED"}
-    verdict: Verdict = "UNDETERMINED"
+    most = [verdict for verdict, count in decided.items() if 2 * count > sum(decided.values())]
     reason: str | None = None
-    for name, count in decided.items():
-        if 2 * count > sum(decided.values()):
-            verdict = name
     if not decided:
         reason = "no task is decided"
-    elif verdict == "UNDETERMINED":
+    elif not most:
         reason = "no verdict holds for more than half of the decided tasks"
     return LadderTransition(
-        from_=transitions[0].from_,
-        to=transitions[0].to,
-        verdict=verdict,
+        from_=first.from_,
+        to=first.to,
+        verdict=most[0] if most else "UNDETERMINED",
         reason=reason,
-        changed=sum(transition.q is not None and transition.q < settings.alpha for transition in transitions),
+        changed=sum(differs for _, differs in results),
         counts=dict(sorted(counts.items())),
     )

@@ -72,7 +72,7 @@ def liquid_test(table: TaskTable, checkpoint: int, family: str, settings: Settin
     rows, _ = rows_of(table.family(family), checkpoint, settings.margins.min_valid)
     if len(rows.p) < 2:
         reason = (
-            f"{len(rows.p)} prompts with at least {settings.margins.min_valid} valid samples; 2 are needed"
+            f"prompts with at least {settings.margins.min_valid} valid samples: {len(rows.p)}; 2 are needed"
         )
         return TaskTest(table.task, family, reason=reason)
     key = stream_key("liquid", table.task, family)

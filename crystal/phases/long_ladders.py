@@ -61,7 +61,8 @@ def change_points(tables: Sequence[TaskTable], settings: Settings) -> list[Chang
             low=rungs[found.low].name,
             high=rungs[found.high].name,
             p=found.p,
-            gradual=found.gradual,
+            # A cut that is pinned to one step between neighbours is gradual within it at most.
+            gradual=found.gradual and found.low != found.high,
         )
     ]
 

@@ -18,6 +18,9 @@ Verdict = Literal["FROZEN", "NUCLEATION", "SETTLING", "RENUCLEATION", "REMELTING
 SeedKind = Literal["one", "blend", "sharpened", "none", "undetermined"]
 IntervalKind = Literal["samples", "exact"]
 
+LONG_NAME = 24
+"""Characters from which a checkpoint's name is too long for a line of text."""
+
 CHECKPOINT_METRICS = (
     "entropy",
     "entropy_normalised",
@@ -196,7 +199,7 @@ class LadderTransition(msgspec.Struct, kw_only=True):
     verdict: Verdict
     reason: str | None = None
     changed: int = 0
-    """Tasks whose omnibus test rejects (q < alpha)."""
+    """Tasks whose gate says that something differs: q < alpha, or for exact ones a JSD above its margin."""
     counts: dict[str, int]
 
 
@@ -214,6 +217,17 @@ class LadderResult(msgspec.Struct, kw_only=True):
     checkpoints: list[LadderCheckpoint]
     tasks: dict[str, TaskResult]
     transitions: list[LadderTransition]
+
+    def labels(self) -> dict[str, str]:
+        """Return what to call each checkpoint in a line: its name, or stage and step where names are long."""
+        rungs = self.checkpoints
+        if all(len(rung.checkpoint) <= LONG_NAME for rung in rungs):
+            return {rung.checkpoint: rung.checkpoint for rung in rungs}
+        stages = [rung.stage for rung in rungs]
+        return {
+            rung.checkpoint: rung.stage if stages.count(rung.stage) == 1 else f"{rung.stage} {rung.step}"
+            for rung in rungs
+        }
 
 
 class Inputs(msgspec.Struct, kw_only=True):

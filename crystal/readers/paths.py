@@ -98,11 +98,20 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[LogFile], li
     return list(files.values()), skipped
 
 
+_REPORT = {"measurement.crystal", "report.json"}
+_LEFT = {"report", "metrics", "counts", "measurement", "rejected"}
+"""What the files of a report's folder are called, before the dot."""
+
+
 def _walk(folder: Path) -> tuple[list[LogFile], list[str]]:
     found: list[LogFile] = []
     skipped: list[str] = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if set(names) >= _REPORT:
+            # What an earlier analysis left here is no log, or a second run would read the first one's tables.
+            skipped += [str(Path(root) / name) for name in sorted(names) if name.partition(".")[0] in _LEFT]
+            names = [name for name in names if name.partition(".")[0] not in _LEFT]
         for name in sorted(names):
             path = Path(root) / name
             if name.startswith(".") or not path.is_file():

@@ -81,7 +81,7 @@ def _contents(names: list[str]) -> Child:
 
 
 def _ladder(index: int, name: str, ladder: LadderResult, alpha: float) -> Markup:
-    label = words.labels(ladder)
+    label = ladder.labels()
     return tag(
         "section",
         tag("h2", name, id=f"ladder-{index}"),

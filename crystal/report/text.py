@@ -78,7 +78,7 @@ def print_report(report: PhaseReport, console: Console) -> None:
 
 
 def _print_ladder(ladder: LadderResult, console: Console) -> None:
-    label = words.labels(ladder)
+    label = ladder.labels()
     _print_rows(
         console,
         ("checkpoint", "stage", "step", "phase"),

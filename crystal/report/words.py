@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from crystal.phases.results import LadderResult, PhaseReport, TransitionResult
 
 NONE = "—"  # stands for "unknown", which is never 0
-_LONG_NAME = 24
-
 CLAUSES = {
     "liquid": (
         "Liquid",
@@ -119,15 +117,6 @@ def answer(holds: bool | None) -> str:
     return {True: "yes", False: "no", None: "undecided"}[holds]
 
 
-def labels(ladder: LadderResult) -> dict[str, str]:
-    """Return what to call each checkpoint in a table: its name, or stage and step where names are long."""
-    rungs = ladder.checkpoints
-    if max((len(rung.checkpoint) for rung in rungs), default=0) <= _LONG_NAME:
-        return {rung.checkpoint: rung.checkpoint for rung in rungs}
-    alone = {stage for stage in (r.stage for r in rungs) if sum(r.stage == stage for r in rungs) == 1}
-    return {r.checkpoint: r.stage if r.stage in alone else f"{r.stage} {r.step}" for r in rungs}
-
-
 def headline(ladder: LadderResult) -> str:
     """Say in one sentence whether the picture holds for a ladder.
 
@@ -182,7 +171,7 @@ class Missing:
 
 def missing(ladder: LadderResult) -> list[Missing]:
     """Group the undetermined transitions of a ladder by reason and kind of need, in order of the ladder."""
-    label = labels(ladder)
+    label = ladder.labels()
     groups: dict[tuple[str, str, bool, int, str], list[tuple[str, TransitionResult]]] = {}
     for task, result in ladder.tasks.items():
         for t in result.transitions:

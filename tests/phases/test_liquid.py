@@ -54,7 +54,7 @@ def test_one_prompt_has_no_promptability() -> None:
     table.counts[0, 1] = 0
     test = liquid_test(table, 0, "context", Settings())
     assert not test.tested
-    assert str(test.reason).startswith("1 prompts with at least 10")
+    assert str(test.reason).startswith("prompts with at least 10 valid samples: 1")
 
 
 def test_noise_alone_is_not_liquid() -> None:

@@ -18,9 +18,7 @@ def test_the_cut_is_at_the_end_of_the_liquid() -> None:
         (found,) = change_points(truth.tables(60), QUICK)
         assert (found.at, found.low, found.high) == (at, at, at)
         assert found.p < 0.01
-    # In the logarithm of the step all the tuned rungs lie together, far from the base: only a late cut can be
-    # told from a drift.
-    assert not found.gradual
+        assert not found.gradual
 
 
 def test_a_flat_ladder_has_a_large_p() -> None:

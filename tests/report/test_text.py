@@ -7,7 +7,7 @@ import pytest
 
 from crystal.phases.results import PhaseReport
 from crystal.report.text import to_text
-from crystal.report.words import clean, interval, labels, listed, missing, number, p_value
+from crystal.report.words import clean, interval, listed, missing, number, p_value
 
 Factory = Callable[..., PhaseReport]
 
@@ -107,11 +107,11 @@ def test_small_words() -> None:
 
 def test_long_checkpoint_names_get_short_labels(make_report: Factory) -> None:
     ladder = make_report().ladders["olmo"]
-    assert labels(ladder)["dpo"] == "dpo"
+    assert ladder.labels()["dpo"] == "dpo"
     ladder.checkpoints[1].checkpoint = "allenai/Llama-3.1-Tulu-3-8B-SFT@abcdef"
     ladder.checkpoints[2].stage = "sft"
-    assert list(labels(ladder).values()) == ["base", "sft 1", "sft 2", "rl"]
-    assert len(set(labels(ladder).values())) == 4
+    assert list(ladder.labels().values()) == ["base", "sft 1", "sft 2", "rl"]
+    assert len(set(ladder.labels().values())) == 4
 
 
 def test_missing_groups_tasks_that_lack_the_same(make_report: Factory) -> None:

@@ -1,0 +1,35 @@
+"""Which files of a folder are logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crystal.readers.paths import discover
+
+LEFT = [
+    "counts.parquet",
+    "measurement.crystal",
+    "metrics.parquet",
+    "rejected.jsonl",
+    "report.html",
+    "report.json",
+]
+
+
+def test_the_files_of_an_earlier_report_are_no_logs(tmp_path: Path) -> None:
+    """So that a report may lie inside the folder that it is about."""
+    report = tmp_path / "report"
+    report.mkdir()
+    for name in (*LEFT, "samples.jsonl", "../a.jsonl"):
+        (report / name).write_text("{}\n", encoding="utf-8")
+    files, skipped = discover([tmp_path])
+    assert [file.path.name for file in files] == ["a.jsonl", "samples.jsonl"]
+    assert sorted(Path(name).name for name in skipped) == LEFT
+
+
+def test_a_folder_that_only_looks_like_a_report_is_read(tmp_path: Path) -> None:
+    (tmp_path / "counts.jsonl").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "measurement.crystal").write_text("", encoding="utf-8")
+    files, skipped = discover([tmp_path])
+    assert [file.path.name for file in files] == ["counts.jsonl"]
+    assert [Path(name).name for name in skipped] == ["measurement.crystal"]
