@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crystal.ops.resampling import permutation_test, permute_counts, stream_key
+from crystal.ops.resampling import permute_counts, stream_key
 from crystal.phases.checkpoints import SECONDARY_DRAWS, Known, sampled_estimates
+from crystal.phases.permuting import permuted
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side
 from crystal.states.tables import Counts, Floats, TaskTable
@@ -199,15 +200,7 @@ def _null_distances(
 
 
 def _jsd(blocks: Counts, unseen: str | None, settings: Settings, key: int) -> Estimate:
-    test = permutation_test(
-        blocks,
-        "js",
-        draws=min(settings.draws, SECONDARY_DRAWS),
-        exceedances=settings.exceedances,
-        seed=settings.seed,
-        key=stream_key(key, "js"),
-        threads=settings.threads,
-    )
+    test = permuted(blocks, "js", settings, stream_key(key, "js"), most=SECONDARY_DRAWS)
     estimate = js_interval(
         blocks,
         alpha=settings.alpha,
@@ -239,15 +232,12 @@ def _change(
 
 
 def _retention(first: Counts, second: Counts, settings: Settings, key: int) -> Estimate:
-    test = permutation_test(
+    test = permuted(
         np.stack([first, second], axis=1),
         "retention",
-        draws=min(settings.draws, SECONDARY_DRAWS),
-        exceedances=settings.exceedances,
-        seed=settings.seed,
-        key=stream_key(key, "retention"),
-        threads=settings.threads,
-        mass=settings.retention_mass,
+        settings,
+        stream_key(key, "retention"),
+        most=SECONDARY_DRAWS,
     )
     estimate = retention_change(
         first, second, settings.retention_mass, alpha=settings.alpha, seed=settings.seed, key=key
@@ -258,13 +248,11 @@ def _retention(first: Counts, second: Counts, settings: Settings, key: int) -> E
 def _validity_change(before: Side, after: Side, table: TaskTable, settings: Settings, key: int) -> Estimate:
     if not table.closed:
         return Estimate.unknown(_OPEN)
-    test = permutation_test(
+    test = permuted(
         np.stack([before.trials, after.trials], axis=1),
         "g",
-        draws=min(settings.draws, SECONDARY_DRAWS),
-        exceedances=settings.exceedances,
-        seed=settings.seed,
-        key=stream_key(key, "validity"),
-        threads=settings.threads,
+        settings,
+        stream_key(key, "validity"),
+        most=SECONDARY_DRAWS,
     )
     return replace(mean_share_difference(before.trials, after.trials, alpha=settings.alpha), p=test.p)

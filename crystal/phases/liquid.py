@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crystal.ops.resampling import permutation_test, stream_key
+from crystal.ops.resampling import stream_key
+from crystal.phases.permuting import permuted
 from crystal.phases.rows import Rows, promptedness, rows_of
 from crystal.phases.settings import Settings
 from crystal.states.tables import TaskTable
@@ -91,13 +92,5 @@ def liquid_test(table: TaskTable, checkpoint: int, family: str, settings: Settin
 
 def _permuted(rows: Rows, settings: Settings, key: int) -> float:
     counts = np.asarray(rows.counts)[None]
-    result = permutation_test(
-        counts,
-        "js",
-        draws=min(settings.draws, MOST_DRAWS),
-        exceedances=settings.exceedances,
-        seed=settings.seed,
-        key=key,
-        threads=settings.threads,
-    )
+    result = permuted(counts, "js", settings, key, most=MOST_DRAWS)
     return float(result.p)

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from crystal.ops.resampling import permutation_test, split_counts, stream_key
+from crystal.ops.resampling import split_counts, stream_key
 from crystal.phases.clauses import Clauses
+from crystal.phases.permuting import permuted
 from crystal.phases.settings import Margins, Settings
 from crystal.phases.transitions import Comparison, retention_limits
 from crystal.phases.verdict import Evidence, decide
@@ -110,15 +111,7 @@ def controls(tables: Sequence[TaskTable], settings: Settings) -> dict[str, Any]:
         key = stream_key("control", "split_half", table.ladder, table.task)
         half = split_counts(counts, splits=1, seed=settings.seed, key=key)[0]
         blocks = np.stack([half, counts - half], axis=1)
-        test = permutation_test(
-            blocks,
-            "g",
-            draws=settings.draws,
-            exceedances=settings.exceedances,
-            seed=settings.seed,
-            key=stream_key(key, "test"),
-            threads=settings.threads,
-        )
+        test = permuted(blocks, "g", settings, stream_key(key, "test"))
         p.append(test.p)
     if not p:
         return {}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crystal.ops.resampling import permutation_test, stream_key
+from crystal.ops.resampling import stream_key
 from crystal.phases.liquid import MOST_DRAWS, TaskTest, exact_test
+from crystal.phases.permuting import permuted
 from crystal.phases.rows import Counts, Floats, Mask, Rows, rows_of
 from crystal.phases.settings import Settings
 from crystal.states.tables import TaskTable
@@ -77,15 +78,7 @@ def shared_rows(table: TaskTable, first: int, second: int, min_valid: int) -> tu
 def _moved(first: Rows, second: Rows, settings: Settings, key: int) -> float | None:
     if first.counts is None or second.counts is None:
         return None
-    result = permutation_test(
-        np.stack([first.counts, second.counts], axis=1),
-        "g",
-        draws=min(settings.draws, MOST_DRAWS),
-        exceedances=settings.exceedances,
-        seed=settings.seed,
-        key=key,
-        threads=settings.threads,
-    )
+    result = permuted(np.stack([first.counts, second.counts], axis=1), "g", settings, key, most=MOST_DRAWS)
     return float(result.p)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crystal.ops.resampling import permutation_test, stream_key
+from crystal.ops.resampling import stream_key
 from crystal.phases.checkpoints import Known
 from crystal.phases.differences import Differences, exact_differences, sampled_differences
 from crystal.phases.needs import Needs, needs
+from crystal.phases.permuting import permuted
 from crystal.phases.results import TRANSITION_METRICS, Metric, TransitionResult
 from crystal.phases.seed_between import seed_between
 from crystal.phases.settings import Settings
@@ -112,15 +113,7 @@ def compare(
     if exact:
         differences, p = exact_differences(*sides, table, settings), None
     else:
-        gate = permutation_test(
-            np.stack([sides[0].counts, sides[1].counts], axis=1),
-            "g",
-            draws=settings.draws,
-            exceedances=settings.exceedances,
-            seed=settings.seed,
-            key=key,
-            threads=settings.threads,
-        )
+        gate = permuted(np.stack([sides[0].counts, sides[1].counts], axis=1), "g", settings, key)
         same = (
             None if (first & ~second).any() else known[0],
             None if (second & ~first).any() else known[1],

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from crystal.ops.resampling import permutation_test, stream_key
+from crystal.ops.resampling import stream_key
+from crystal.phases.permuting import permuted
 from crystal.phases.rows import Floats, Mask, Rows, pairwise_jsd
 from crystal.phases.settings import Settings
 from crystal.statistics.multiple import benjamini_hochberg
@@ -74,15 +75,7 @@ def _pair_p(pair: npt.NDArray[np.int64], settings: Settings, key: int) -> float:
     spread = 2.0 / (9.0 * freedom)
     if ((g / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread) > SURE:
         return 1.0 / (PAIR_DRAWS + 1)
-    result = permutation_test(
-        pair[None],
-        "g",
-        draws=min(PAIR_DRAWS, settings.draws),
-        exceedances=settings.exceedances,
-        seed=settings.seed,
-        key=key,
-        threads=settings.threads,
-    )
+    result = permuted(pair[None], "g", settings, key, most=PAIR_DRAWS)
     return float(result.p)
 
 

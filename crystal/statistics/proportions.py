@@ -18,7 +18,7 @@ def wilson_limits(successes: npt.ArrayLike, n: npt.ArrayLike, alpha: float = 0.0
     Parameters
     ----------
     successes, n : array_like, float64 [...]
-        0 <= successes <= n; limits are 0 and 1 where n is 0.
+        0 <= successes <= n, whole or not; limits are 0 and 1 where n is 0.
     alpha : float
         One minus the level.
 
@@ -37,7 +37,7 @@ def wilson_limits(successes: npt.ArrayLike, n: npt.ArrayLike, alpha: float = 0.0
     z = normal_quantile(1 - alpha / 2)
     scale = trials + z * z
     centre = (x + z * z / 2) / scale
-    half = z / scale * np.sqrt(x * (1 - x / np.maximum(trials, 1)) + z * z / 4)
+    half = z / scale * np.sqrt(np.maximum(x * (1 - x / np.maximum(trials, 1)), 0.0) + z * z / 4)
     low = np.where(x <= 0, 0.0, np.maximum(centre - half, 0.0))
     high = np.where(x >= trials, 1.0, np.minimum(centre + half, 1.0))
     return low, high

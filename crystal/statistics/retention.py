@@ -11,6 +11,7 @@ from crystal.errors import SettingsError
 from crystal.ops.resampling import simulate_counts
 from crystal.statistics.arrays import Counts, Floats, as_counts, as_probabilities
 from crystal.statistics.estimate import Estimate
+from crystal.statistics.proportions import wilson_limits
 from crystal.statistics.smoothing import smoothed_groups
 from crystal.statistics.special import normal_quantile
 
@@ -142,12 +143,10 @@ def retention_change(
     z = normal_quantile(1 - alpha / 2)
     kept, own = leave_one_out_retention(a, b, mass)
     value = float((kept - own).mean())
-    down = up = 0.0
-    for x, y, n, m in zip(kept, own, later, sizes, strict=True):
-        kept_low, kept_high = _wilson(float(x), int(n), z)
-        own_low, own_high = _wilson(float(y), int(m), z)
-        down += (x - kept_low) ** 2 + (own_high - y) ** 2
-        up += (kept_high - x) ** 2 + (y - own_low) ** 2
+    kept_low, kept_high = wilson_limits(kept * later, later, alpha)
+    own_low, own_high = wilson_limits(own * sizes, sizes, alpha)
+    down = float(((kept - kept_low) ** 2 + (own_high - own) ** 2).sum())
+    up = float(((kept_high - kept) ** 2 + (own - own_low) ** 2).sum())
     half = z * _spread(a, b, mass, draws, seed, key)
     return Estimate(
         value=value,
@@ -217,14 +216,6 @@ def leave_one_out_retention(before: Counts, after: Counts, mass: float = MASS) -
     stays = c - 1 >= edge
     held = held - np.where((c >= edge) & ~stays, q, 0.0)
     return (c * held).sum(axis=-1) / n[..., 0], (c * stays).sum(axis=-1) / n[..., 0]
-
-
-def _wilson(share: float, n: int, z: float) -> tuple[float, float]:
-    """Wilson's score limits for a share of n trials, which need not be a whole number of successes."""
-    bottom = 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / bottom
-    half = z / bottom * math.sqrt(max(share * (1 - share), 0.0) / n + z * z / (4 * n * n))
-    return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
 
 
 def _check_mass(mass: float) -> None:

@@ -1,0 +1,44 @@
+"""Permutation tests as the settings want them."""
+
+from __future__ import annotations
+
+from crystal.ops.resampling import PermutationResult, Statistic, permutation_test
+from crystal.phases.settings import Settings
+from crystal.states.tables import Counts
+
+
+def permuted(
+    counts: Counts,
+    statistic: Statistic,
+    settings: Settings,
+    key: int,
+    *,
+    most: int | None = None,
+    mass: float | None = None,
+) -> PermutationResult:
+    """Test int64 [B, G, K] with the settings' draws, stop, seed and threads.
+
+    Parameters
+    ----------
+    counts : ndarray, int64 [B, G, K]
+        Blocks, groups and options.
+    statistic : str
+        See :func:`crystal.ops.resampling.permutation_test`.
+    settings : Settings
+    key : int
+        Stream of the random numbers.
+    most : int, optional
+        Fewer draws than the settings allow, for tests that gate no verdict.
+    mass : float, optional
+        Share that a retention set holds; that of the settings by default.
+    """
+    return permutation_test(
+        counts,
+        statistic,
+        draws=settings.draws if most is None else min(settings.draws, most),
+        exceedances=settings.exceedances,
+        seed=settings.seed,
+        key=key,
+        threads=settings.threads,
+        mass=settings.retention_mass if mass is None else mass,
+    )
