@@ -48,7 +48,7 @@ def test_one_prompt_a_task_is_what_is_missing(census: LadderResult) -> None:
                 assert transition.verdict == "UNDETERMINED", name
                 assert transition.needs_prompts == 2, name
     assert census.picture_holds is None
-    assert any("need more prompts" in sentence for sentence in census.evidence)
+    assert any("more prompts (at least 2 a task)" in sentence for sentence in census.evidence)
 
 
 def test_the_control_finds_nothing(census: LadderResult) -> None:

@@ -61,4 +61,5 @@ def demo(
     show(report, screen)
     said = {True: "is true", False: "is false", None: "is neither true nor false"}[truth.picture_holds]
     screen.say(f"The truth that was planted: the three-phase picture {said} of this ladder.")
-    screen.say(f"Open {out / 'report.html'}, or run: crystal analyze {out / 'samples.parquet'}")
+    screen.say(f"Analyse its samples again: crystal analyze {out / 'samples.parquet'} --out DIR")
+    screen.say(f"The report: {out / 'report.html'}")

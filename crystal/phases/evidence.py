@@ -136,12 +136,14 @@ def _missing(result: LadderResult) -> list[str]:
     said = []
     reasons = Counter(case.reason for case in open_cases if case.reason)
     listing = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(4))
-    said.append(f"{len(open_cases)} task transitions are UNDETERMINED: {listing}.")
+    many = "task transition is" if len(open_cases) == 1 else "task transitions are"
+    said.append(f"{len(open_cases)} {many} UNDETERMINED: {listing}.")
     prompts = [case.needs_prompts for case in open_cases if case.needs_prompts is not None]
     if prompts:
         said.append(
-            f"{len(prompts)} of them need more prompts (at least {max(prompts)} a task): with one wording "
-            "of a task promptability is unknown, and with it whether a checkpoint is liquid or has collapsed."
+            f"{len(prompts)} of them would need more prompts (at least {max(prompts)} a task): with one "
+            "wording of a task promptability is unknown, and with it whether a checkpoint is liquid or has "
+            "collapsed."
         )
     samples = sorted(case.needs_samples for case in open_cases if case.needs_samples is not None)
     if samples:

@@ -99,7 +99,7 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
     test does not reject; a collapse of promptability is NUCLEATION or RENUCLEATION by its seed; REMELTING, if
     promptability rose, or entropy did without a collapse; RENUCLEATION, if mass left; SETTLING, if it stayed.
     A collapse that is neither shown nor refuted ends in UNDETERMINED, because every later verdict would claim
-    to know that there was none. ``docs/decisions/0003-collapse-before-entropy.md`` says why entropy is last.
+    to know that there was none. ``docs/decisions/collapse-before-entropy.md`` says why entropy is last.
 
     Examples
     --------

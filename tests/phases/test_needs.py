@@ -1,0 +1,91 @@
+"""What would settle a transition: sizes that are honest at both ends, and reasons where there are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from scipy import stats
+
+from crystal.phases.needs import FACTORS, Needs, at_information, gamma_quantile, needs
+from crystal.phases.settings import Settings
+from crystal.phases.sides import side, usable
+from crystal.phases.transitions import compare
+from crystal.statistics.divergence import js_information
+from crystal.testing import planted
+
+QUICK = Settings(draws=199, interval_draws=100, simulations=100)
+
+
+def test_path_reaches_the_information_it_is_asked_for() -> None:
+    fit = np.random.default_rng(0).dirichlet(np.full(5, 2.0), size=(3, 2))
+    for target in (0.0, 0.001, 0.05, 0.4):
+        assert float(js_information(at_information(fit, target)).mean()) == pytest.approx(target, abs=1e-6)
+
+
+def test_gamma_quantile_is_close_to_scipys() -> None:
+    draws = np.random.default_rng(1).gamma(7.0, 2.0, 200_000)
+    for level in (0.1, 0.05, 0.01):
+        assert gamma_quantile(draws, level) == pytest.approx(stats.gamma.isf(level, 7.0, scale=2.0), rel=0.01)
+    assert gamma_quantile(np.zeros(10), 0.05) == 0.0
+
+
+def _needs(samples: int, kind: str = "frozen", level: float = 0.05) -> Needs:
+    table = planted.ladder(kind, tasks=1, prompts=3, options=4, families=("context",), seed=5).tables(
+        samples
+    )[0]
+    known = compare(table, 0, 1, QUICK)
+    assert known.sides is not None
+    return needs(known.sides, known.metrics["jsd"].value, known.evidence, level, QUICK, 3)
+
+
+def test_promised_samples_do_decide() -> None:
+    """A frozen pair at 30 samples: at the size that is named, most fresh data sets are FROZEN."""
+    need = _needs(30)
+    assert need.samples is not None
+    assert 30 < need.samples <= FACTORS[-1] * 30
+    truth = planted.ladder("frozen", tasks=12, prompts=3, options=4, families=("context",), seed=6)
+    margin = QUICK.margins.jsd
+    at_size = [compare(table, 0, 1, QUICK).evidence.jsd.below(margin) for table in truth.tables(need.samples)]
+    too_few = [compare(table, 0, 1, QUICK).evidence.jsd.below(margin) for table in truth.tables(30)]
+    assert sum(bool(shown) for shown in at_size) >= 8
+    assert not any(too_few)
+
+
+def test_more_of_what_is_there_is_asked_for_where_less_is_there() -> None:
+    few, many = _needs(30).samples, _needs(300).samples
+    assert few is not None
+    assert many is not None
+    assert 0.2 < many / few < 5
+
+
+def test_reasons_stand_where_no_number_can() -> None:
+    table = planted.ladder("frozen", tasks=1, prompts=3, options=4, families=("context",)).tables(30)[0]
+    known = compare(table, 0, 1, QUICK)
+    assert known.sides is not None
+    args = (known.evidence, 0.05, QUICK, 0)
+    one = replace(known.evidence, prompts=1)
+    assert needs(known.sides, 0.1, one, 0.05, QUICK, 0).prompts == 2
+    assert "not known" in str(needs(known.sides, None, *args).reason)
+    exact = planted.ladder("frozen", tasks=1, prompts=3, options=4, families=("context",)).exact_tables()[0]
+    both = side(exact, 0, usable(exact, 0)), side(exact, 1, usable(exact, 1))
+    assert "exact" in str(needs(both, 0.0, *args).reason)
+    table.counts[:2, :, 1:] = 0
+    same = compare(table, 0, 1, QUICK)
+    assert same.sides is not None
+    assert "only one answer" in str(needs(same.sides, 0.0, *args).reason)
+
+
+def test_same_answer_for_any_threads() -> None:
+    table = planted.ladder("picture", tasks=1, prompts=3, options=5, families=("context",), seed=2).tables(
+        20
+    )[0]
+    found = []
+    for threads in (1, 3):
+        settings = msgspec.structs.replace(QUICK, threads=threads)
+        known = compare(table, 1, 2, settings)
+        assert known.sides is not None
+        found.append(needs(known.sides, known.metrics["jsd"].value, known.evidence, 0.05, settings, 1))
+    assert found[0] == found[1]
