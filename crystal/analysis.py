@@ -35,6 +35,7 @@ def analyze(
     order: Sequence[str] = (),
     settings: Settings | None = None,
     overwrite: bool = False,
+    engine: str = "local",
     progress: Progress | None = None,
 ) -> PhaseReport:
     """Read samples, count them, classify every checkpoint and transition, and leave a report.
@@ -72,6 +73,8 @@ def analyze(
         All settings at once; then ``alpha``, ``seed`` and ``order`` must be left alone.
     overwrite : bool
         Write into a folder that holds other things than an earlier report.
+    engine : {"local"}
+        Where samples are read and counted: in this process.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is (None if unknown).
 
@@ -97,6 +100,8 @@ def analyze(
     """
     from crystal.report.folder import check_folder, write_folder
 
+    if engine != "local":
+        raise SettingsError("no such engine", where="engine", expected="'local'", got=repr(engine))
     if out is not None:
         check_folder(out, overwrite=overwrite)
     measurement, rejections = read_and_measure(

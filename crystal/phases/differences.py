@@ -37,6 +37,8 @@ from crystal.statistics.smoothing import smoothed_kl
 
 NULL_DRAWS = 99
 """Permuted tables behind the nulls of plug-in distances."""
+NULL_CELLS = 4_000_000
+"""Cells of permuted tables that are held at once; with thousands of options fewer tables are drawn."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +194,11 @@ def _ranks(p: Floats, q: Floats, *, exact: bool) -> dict[str, Estimate]:
 def _null_distances(
     blocks: Counts, positions: Floats | None, period: float | None, settings: Settings, key: int
 ) -> dict[str, Floats | None]:
-    permuted = permute_counts(
-        blocks, draws=NULL_DRAWS, seed=settings.seed, key=stream_key(key, "null"), threads=settings.threads
+    draws = int(np.clip(NULL_CELLS // blocks.size, 9, NULL_DRAWS))
+    tables = permute_counts(
+        blocks, draws=draws, seed=settings.seed, key=stream_key(key, "null"), threads=settings.threads
     )
-    first, second = permuted[:, :, 0], permuted[:, :, 1]
+    first, second = tables[:, :, 0], tables[:, :, 1]
     return _distances(row_probabilities(first), row_probabilities(second), first, positions, period, settings)
 
 

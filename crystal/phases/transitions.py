@@ -51,7 +51,7 @@ class Comparison:
     """JSD of each shared prompt, by its id."""
     sides: tuple[Side, Side] | None = None
     p: float | None = None
-    """The omnibus test; None if exact or not comparable."""
+    """The omnibus test; None if exact or blocked."""
     evidence: Evidence = _NOTHING
     blocked: str | None = None
     """Why the two are not compared at all."""
@@ -113,12 +113,14 @@ def compare(
     if exact:
         differences, p = exact_differences(*sides, table, settings), None
     else:
-        gate = permuted(np.stack([sides[0].counts, sides[1].counts], axis=1), "g", settings, key)
+        counts = np.stack([sides[0].counts, sides[1].counts], axis=1)
+        # A gate that cannot be believed must not enter the q of the other tasks either.
+        p = None if outline.blocked else permuted(counts, "g", settings, key).p
         same = (
             None if (first & ~second).any() else known[0],
             None if (second & ~first).any() else known[1],
         )
-        differences, p = sampled_differences(*sides, table, settings, key, same), gate.p
+        differences = sampled_differences(*sides, table, settings, key, same)
     samples = None if exact else (sides[0].samples or 0) + (sides[1].samples or 0)
     ids = [prompt.prompt for prompt, kept in zip(table.prompts, shared, strict=True) if kept]
     return replace(

@@ -168,6 +168,7 @@ def test_other_decoding_is_not_compared_unless_asked() -> None:
     table = replace(table, decodings=(hot, cold, cold, frozenset()))
     steps = judge([table], QUICK).tasks["task-00"].transitions
     assert (steps[0].verdict, steps[0].reason) == ("UNDETERMINED", "decoding differs")
+    assert (steps[0].p, steps[0].q) == (None, None)
     assert steps[1].reason != "decoding differs"
     assert steps[2].reason != "decoding differs"
     allowed = judge([table], msgspec.structs.replace(QUICK, allow_decoding=True))
