@@ -38,10 +38,8 @@ class Block:
 def block_for(vocabulary: int, dtype: str) -> Block:
     """Return the layout for a vocabulary and a dtype: pinned, as tuning would change the order of sums."""
     wide = 2 if dtype == "float32" else 1  # a run of 16 bytes has 4 logits of float32, 8 of the others
-    if vocabulary >= 32768:
-        return Block(2 * wide, 256, 8)
     if vocabulary >= 4096:
-        return Block(2 * wide, 128, 4)
+        return Block(2 * wide, 256, 8)
     return Block(wide, 32, 1)
 
 
