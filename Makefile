@@ -29,6 +29,7 @@ format: $(VENV)/.dev ## rewrite sources in the house style
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/clang-format -i $$(git ls-files 'csrc/*.?pp')
 
 bench: $(VENV)/.dev ## benchmarks beside their peers
+	@$(PIP) install --requirement .ci/requirements-bench.txt
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
 
 asan: $(VENV)/.python ## the core's own tests under the address and undefined-behaviour sanitizers

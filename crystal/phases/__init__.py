@@ -1,1 +1,1 @@
-"""TODO."""
+"""Judging a measurement: liquid, seed, settling, transitions, verdict. The paper's words live here only."""
