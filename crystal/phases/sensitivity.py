@@ -14,7 +14,7 @@ from crystal.ops.resampling import split_counts, stream_key
 from crystal.phases.clauses import Clauses
 from crystal.phases.permuting import permuted
 from crystal.phases.settings import Margins, Settings
-from crystal.phases.transitions import Comparison, retention_limits
+from crystal.phases.transitions import Comparison, entropy_limits, retention_limits
 from crystal.phases.verdict import Evidence, decide
 from crystal.states.tables import TaskTable
 from crystal.statistics.multiple import benjamini_hochberg
@@ -72,6 +72,13 @@ def sensitivity(
             ],
             margins,
         )
+    result["entropy_jackknife"] = variation(
+        [
+            replace(evidence, entropy_change=entropy_limits(comparison, settings))
+            for comparison, evidence in open_to
+        ],
+        margins,
+    )
     result["stage_labels_removed"] = _without_labels(tables, promptabilities, clauses)
     result["answer_rule"] = {"note": "texts are not kept: measure again with another --answer to compare"}
     return result

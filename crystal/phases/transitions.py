@@ -21,9 +21,9 @@ from crystal.phases.settings import Settings
 from crystal.phases.sides import Side, side, usable
 from crystal.phases.units import UNITS, as_metric
 from crystal.phases.validity import worst_case
-from crystal.phases.verdict import Evidence, Limits, collapsed, decide
+from crystal.phases.verdict import UNKNOWN, Evidence, Limits, collapsed, decide
 from crystal.states.tables import TaskTable
-from crystal.statistics.difference import prompt_jackknife
+from crystal.statistics.difference import prompt_jackknife, studentised_difference
 from crystal.statistics.divergence import js_information
 from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.estimate import Estimate
@@ -284,6 +284,15 @@ def retention_limits(comparison: Comparison, settings: Settings, mass: float) ->
             key=stream_key(comparison.key, "retention", f"{mass:g}"),
         )
     )
+
+
+def entropy_limits(comparison: Comparison, settings: Settings) -> Limits:
+    """Return the limits of the entropy change by the plain jackknife, where there are limits at all."""
+    limits = comparison.evidence.entropy_change
+    if comparison.sides is None or comparison.sides[0].exact or limits == UNKNOWN:
+        return limits
+    before, after = (entropy_jackknife(side.counts) for side in comparison.sides)
+    return _limits(studentised_difference(before, after, alpha=settings.alpha))
 
 
 def entropy_margin(table: TaskTable, settings: Settings) -> float:

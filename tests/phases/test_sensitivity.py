@@ -19,7 +19,13 @@ def result() -> LadderResult:
 
 
 def test_every_variation_decides_every_transition(result: LadderResult) -> None:
-    names = ["margins_halved", "margins_doubled", "retention_mass_0.8", "retention_mass_0.95"]
+    names = [
+        "margins_halved",
+        "margins_doubled",
+        "retention_mass_0.8",
+        "retention_mass_0.95",
+        "entropy_jackknife",
+    ]
     assert set(names) < set(result.sensitivity)
     for name in names:
         varied = result.sensitivity[name]
