@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from crystal.ops.resampling import stream_key
+from crystal.phases.permuting import SECONDARY_DRAWS
 from crystal.phases.results import CHECKPOINT_METRICS, CheckpointResult, Metric
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side, side, usable
-from crystal.phases.units import UNITS, as_metric
+from crystal.phases.units import UNITS, Statistic, add_prompt_limits, as_metric
 from crystal.phases.verdict import Limits
 from crystal.states.tables import TaskTable
 from crystal.statistics.coverage import coverage
-from crystal.statistics.difference import prompt_jackknife
 from crystal.statistics.divergence import js_information
 from crystal.statistics.diversity import collision, top_probability
 from crystal.statistics.entropy import shannon_entropy
@@ -27,19 +26,15 @@ from crystal.statistics.jackknife import entropy_jackknife, js_jackknife
 from crystal.statistics.promptability import effective_number, promptability
 from crystal.statistics.proportions import mean_share
 
-SECONDARY_DRAWS = 1_999
-"""Most draws of the tests beside the omnibus test; they gate no verdict."""
-
-
 Known = dict[str, Estimate]
 """Estimates by the name of their metric."""
 
 # What the jackknife over prompts deletes prompts from.
-_STATISTICS: dict[str, Callable[[Any], float]] = {
+_STATISTICS: dict[str, Statistic] = {
     "entropy": lambda counts: entropy_jackknife(counts).value,
     "promptability": lambda counts: js_jackknife(counts[None]).value,
 }
-_EXACT_STATISTICS: dict[str, Callable[[Any], float]] = {
+_EXACT_STATISTICS: dict[str, Statistic] = {
     "entropy": lambda p: float(shannon_entropy(p).mean()),
     "promptability": lambda p: float(js_information(p)),
 }
@@ -83,10 +78,7 @@ def checkpoint_result(
     }
     metrics["promptability"].margin = settings.margins.liquid
     values = rows.probabilities if rows.exact else rows.counts
-    for name, statistic in (_EXACT_STATISTICS if rows.exact else _STATISTICS).items():
-        over_prompts = prompt_jackknife(statistic, values, alpha=settings.alpha)
-        if over_prompts is not None and metrics[name].value is not None:
-            metrics[name].prompt_low, metrics[name].prompt_high = over_prompts
+    add_prompt_limits(metrics, _EXACT_STATISTICS if rows.exact else _STATISTICS, values, settings.alpha)
     limits = Limits(metrics["promptability"].low, metrics["promptability"].high)
     result = CheckpointResult(
         phase="LIQUID" if limits.above(settings.margins.liquid) else "UNDETERMINED",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from crystal.ops.resampling import permute_counts, stream_key
-from crystal.phases.checkpoints import SECONDARY_DRAWS, Known, sampled_estimates
-from crystal.phases.permuting import permuted
+from crystal.phases.checkpoints import Known, sampled_estimates
+from crystal.phases.permuting import SECONDARY_DRAWS, permuted
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side
 from crystal.states.tables import Counts, Floats, TaskTable

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -33,6 +34,8 @@ from crystal.phases.transitions import Comparison, compare, conclude
 from crystal.phases.verdict import Evidence
 from crystal.states.tables import TaskTable
 from crystal.statistics.multiple import benjamini_hochberg
+
+Word = TypeVar("Word", bound=str)
 
 ALL = ""
 """Name of the group of all prompts; families have names of their own."""
@@ -90,7 +93,8 @@ def judge(
                 checkpoint=rung.name,
                 stage=rung.stage,
                 step=rung.step,
-                phase=_majority([task.checkpoints[rung.name].phase for task in tasks.values()]),
+                phase=_majority([task.checkpoints[rung.name].phase for task in tasks.values()])
+                or "UNDETERMINED",
             )
             for rung in tables[0].checkpoints
         ],
@@ -132,7 +136,10 @@ def _measure(whole: TaskTable, family: str | None, clauses: Clauses, settings: S
         unit.comparisons.append(compare(whole, i, i + 1, settings, family, (known[i], known[i + 1])))
     base, tuned = clauses.rungs.base, clauses.rungs.tuned
     if base is not None and tuned is not None:
-        unit.seed = seed_between(whole, base, tuned, settings, family)
+        adjacent = tuned == base + 1
+        unit.seed = (
+            unit.comparisons[base].seed if adjacent else seed_between(whole, base, tuned, settings, family)
+        )
     return unit
 
 
@@ -196,30 +203,29 @@ def _task_result(groups: dict[str, Unit], names: list[str]) -> TaskResult:
     )
 
 
-def _majority(phases: Sequence[Phase]) -> Phase:
-    """Return the phase of more than half of the decided tasks."""
-    decided = Counter(phase for phase in phases if phase != "UNDETERMINED")
-    for phase, count in decided.items():
+def _majority(words: Sequence[Word]) -> Word | None:
+    """Return the phase or verdict of more than half of the decided tasks."""
+    decided = Counter(word for word in words if word != "UNDETERMINED")
+    for word, count in decided.items():
         if 2 * count > decided.total():
-            return phase
-    return "UNDETERMINED"
+            return word
+    return None
 
 
 def _ladder_transition(results: Sequence[tuple[TransitionResult, bool]]) -> LadderTransition:
     """Sum up one step over the tasks, each with whether its gate says that anything differs."""
     first = results[0][0]
     counts = Counter(transition.verdict for transition, _ in results)
-    decided = {verdict: count for verdict, count in counts.items() if verdict != "UNDETERMINED"}
-    most = [verdict for verdict, count in decided.items() if 2 * count > sum(decided.values())]
+    most = _majority([transition.verdict for transition, _ in results])
     reason: str | None = None
-    if not decided:
+    if counts.keys() == {"UNDETERMINED"}:
         reason = "no task is decided"
-    elif not most:
+    elif most is None:
         reason = "no verdict holds for more than half of the decided tasks"
     return LadderTransition(
         from_=first.from_,
         to=first.to,
-        verdict=most[0] if most else "UNDETERMINED",
+        verdict=most or "UNDETERMINED",
         reason=reason,
         changed=sum(differs for _, differs in results),
         counts=dict(sorted(counts.items())),

@@ -6,6 +6,9 @@ from crystal.ops.resampling import PermutationResult, Statistic, permutation_tes
 from crystal.phases.settings import Settings
 from crystal.states.tables import Counts
 
+SECONDARY_DRAWS = 1_999
+"""Most draws of the tests beside the omnibus test."""
+
 
 def permuted(
     counts: Counts,

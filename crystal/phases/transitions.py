@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +14,15 @@ from crystal.phases.checkpoints import Known
 from crystal.phases.differences import Differences, exact_differences, sampled_differences
 from crystal.phases.needs import Needs, needs
 from crystal.phases.permuting import permuted
-from crystal.phases.results import TRANSITION_METRICS, Metric, TransitionResult
+from crystal.phases.results import TRANSITION_METRICS, Metric, SeedResult, TransitionResult
 from crystal.phases.seed_between import seed_between
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side, side, usable
-from crystal.phases.units import UNITS, as_metric
+from crystal.phases.units import UNITS, Statistic, add_prompt_limits, as_metric
 from crystal.phases.validity import worst_case
 from crystal.phases.verdict import UNKNOWN, Evidence, Limits, collapsed, decide
 from crystal.states.tables import TaskTable
-from crystal.statistics.difference import prompt_jackknife, studentised_difference
+from crystal.statistics.difference import studentised_difference
 from crystal.statistics.divergence import js_information
 from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.estimate import Estimate
@@ -43,6 +42,7 @@ class Comparison:
     paired: int
     unpaired: int
     key: int
+    settings: Settings
     whole: TaskTable
     """The task over all its prompts, where ``table`` is one family's: seeds are looked for here."""
     family: str | None
@@ -55,6 +55,11 @@ class Comparison:
     evidence: Evidence = _NOTHING
     blocked: str | None = None
     """Why the two are not compared at all."""
+
+    @cached_property
+    def seed(self) -> SeedResult:
+        """The later checkpoint's seed among the earlier one's prompts, searched when first asked for."""
+        return seed_between(self.whole, self.before, self.after, self.settings, self.family)
 
 
 def compare(
@@ -96,6 +101,7 @@ def compare(
         paired=int(shared.sum()),
         unpaired=int((first ^ second).sum()),
         key=key,
+        settings=settings,
         whole=whole,
         family=family,
         metrics={},
@@ -161,10 +167,7 @@ def conclude(
         differs = q is not None and q < settings.alpha
     evidence = replace(evidence, differs=differs)
     if differs and collapsed(evidence, margins) and comparison.blocked is None:
-        seed = seed_between(
-            comparison.whole, comparison.before, comparison.after, settings, comparison.family
-        )
-        evidence = replace(evidence, seed=seed.found)
+        evidence = replace(evidence, seed=comparison.seed.found)
     verdict, reason = decide(evidence, margins)
     if comparison.blocked is not None:
         verdict, reason = "UNDETERMINED", comparison.blocked
@@ -205,7 +208,7 @@ def _blocked(
     return None
 
 
-_STATISTICS: dict[str, Callable[[Any], float]] = {
+_STATISTICS: dict[str, Statistic] = {
     "jsd": lambda pairs: js_jackknife(pairs).value,
     "entropy_change": lambda pairs: (
         entropy_jackknife(pairs[:, 1]).value - entropy_jackknife(pairs[:, 0]).value
@@ -214,7 +217,7 @@ _STATISTICS: dict[str, Callable[[Any], float]] = {
         js_jackknife(pairs[None, :, 1]).value - js_jackknife(pairs[None, :, 0]).value
     ),
 }
-_EXACT_STATISTICS: dict[str, Callable[[Any], float]] = {
+_EXACT_STATISTICS: dict[str, Statistic] = {
     "jsd": lambda pairs: float(js_information(pairs).mean()),
     "entropy_change": lambda pairs: float(
         (shannon_entropy(pairs[:, 1]) - shannon_entropy(pairs[:, 0])).mean()
@@ -232,10 +235,7 @@ def _metrics(
     }
     exact = sides[0].exact
     pairs = np.stack([side.probabilities if exact else side.counts for side in sides], axis=1)
-    for name, statistic in (_EXACT_STATISTICS if exact else _STATISTICS).items():
-        limits = prompt_jackknife(statistic, pairs, alpha=settings.alpha)
-        if limits is not None and metrics[name].value is not None:
-            metrics[name].prompt_low, metrics[name].prompt_high = limits
+    add_prompt_limits(metrics, _EXACT_STATISTICS if exact else _STATISTICS, pairs, settings.alpha)
     margins = settings.margins
     metrics["jsd"].margin = margins.jsd
     metrics["promptability_change"].margin = margins.promptability_change

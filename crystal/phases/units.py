@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy.typing as npt
+
 from crystal.phases.results import Metric
+from crystal.statistics.difference import prompt_jackknife
 from crystal.statistics.estimate import Estimate
+
+Statistic = Callable[[npt.NDArray[Any]], float]
+"""From the counts or distributions of some prompts to a number."""
 
 UNITS = {
     "entropy": "bits",
@@ -29,6 +38,28 @@ UNITS = {
     "kendall_tau": "1",
     "top_kept": "probability",
 }
+
+
+def add_prompt_limits(
+    metrics: dict[str, Metric], statistics: Mapping[str, Statistic], values: npt.NDArray[Any], alpha: float
+) -> None:
+    """Give metrics their limits for prompts that nobody asked, where there are enough prompts to delete.
+
+    Parameters
+    ----------
+    metrics : dict of Metric
+        Changed in place; one without a value stays as it is.
+    statistics : mapping of str to callable
+        By metric, what is computed from the values of some prompts.
+    values : ndarray [P, ...]
+        Counts or distributions, a prompt an entry.
+    alpha : float
+        One minus the level.
+    """
+    for name, statistic in statistics.items():
+        limits = prompt_jackknife(statistic, values, alpha=alpha)
+        if limits is not None and metrics[name].value is not None:
+            metrics[name].prompt_low, metrics[name].prompt_high = limits
 
 
 def as_metric(estimate: Estimate, name: str, n: int | None, prompts: int) -> Metric:
