@@ -43,9 +43,10 @@ SECTIONS = tuple(
 INTRODUCTION = """\
 # Evidence: error rates on truth
 
-Made by `make evidence`; do not edit. Every figure here was measured on data whose truth is known: ladders planted
-by `crystal.testing.planted`, and published exact distributions that were sampled again. What the criteria are,
-and why, is said with each section; a criterion that is not met is listed under its section in words.
+Made by `make evidence`; do not edit. Every figure here was measured on data whose truth is known:
+ladders planted by `crystal.testing.planted`, and published exact distributions that were sampled again.
+What the criteria are, and why, is said with each section; a criterion that is not met is listed under
+its section in words.
 """
 
 
