@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp') CMakeLists.txt pyproject.toml
 SHELL := /bin/bash
 
-.PHONY: help demo build test lint format bench evidence asan clean
+.PHONY: help demo build test lint format bench evidence kernels asan clean
 .DEFAULT_GOAL := help
 
 help: ## what each word does
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev ## benchmarks beside their peers
 
 evidence: $(VENV)/.dev ## error rates on truth, written to docs/evidence.md (hours; SECTIONS=... for some)
 	$(BIN)/python -m benchmarks.evidence $(SECTIONS)
+
+kernels: $(VENV)/.dev ## compile the Triton kernels for GPUs that need not be there, check and tabulate the code
+	TRITON_CACHE_DIR=$(abspath build/triton) $(BIN)/python -m crystal.kernels.compiled
 
 asan: $(VENV)/.python ## the core's own tests under the address and undefined-behaviour sanitizers
 	@PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCRYSTAL_PYTHON=OFF -DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=address,undefined

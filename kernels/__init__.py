@@ -10,6 +10,8 @@ Importing this package loads neither torch nor triton; its modules do, so import
     The Triton kernels, and what runs them on tensors.
 ``token_merge``
     The rule that joins states, in NumPy or torch.
-``ahead_of_time``
-    Compiles the kernels for a GPU that need not be there, and takes the code apart.
+``shipped``
+    Every configuration that the package launches: add a kernel's here.
+``ahead_of_time``, ``disassembly``, ``compiled``
+    Compile them for GPUs that need not be there, take the code apart, hold it to the bar, write a table.
 """

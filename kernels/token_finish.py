@@ -16,7 +16,7 @@ _INVALID = tl.constexpr(INVALID)
 _LN2 = tl.constexpr(0.6931471805599453)
 
 
-@triton.jit(do_not_specialize=["rows", "splits"])
+@triton.jit(do_not_specialize=["floats", "counts", "results", "places", "rows", "splits"])
 def finish_kernel(
     floats, counts, results, places, rows, splits, temperature, scale,
     ROWS: tl.constexpr, STANDARD: tl.constexpr, ALL: tl.constexpr,

@@ -106,7 +106,7 @@ def launch_state(
             vocabulary, split, stride_batch, logits.stride(-2), time, rows, ignored_id, first_id,
             _LOG2E / temperature,
             J=block.runs, R=block.lanes, K=block.rest, STANDARD=standard, ALL=everything,
-            GIVEN=chosen is not None, num_warps=block.warps,
+            GIVEN=chosen is not None, num_warps=block.warps, enable_fp_fusion=True,
         )  # fmt: skip
     return floats, counts
 
@@ -149,6 +149,6 @@ def launch_stats(
         standard, everything = flags(level)
         finish_kernel[(cdiv(rows, _FINISH_ROWS),)](
             floats, counts, results, places, rows, parts, temperature, _LOG2E / temperature,
-            ROWS=_FINISH_ROWS, STANDARD=standard, ALL=everything, num_warps=4,
+            ROWS=_FINISH_ROWS, STANDARD=standard, ALL=everything, num_warps=4, enable_fp_fusion=True,
         )  # fmt: skip
     return results, places

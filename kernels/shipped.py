@@ -1,0 +1,85 @@
+"""Every shipped configuration of every Triton kernel: what is compiled ahead of time, checked and tabulated.
+
+To ship a kernel, write a function that yields a :class:`Case` for each of its configurations and add it to
+``FAMILIES``; then run ``make kernels``. A case launches as the package does, on tensors of the device
+``meta``: they have shapes and no memory. What two cases launch alike is compiled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+
+from .token_fields import LEVELS
+from .token_launch import Block, block_for, launch_state, launch_stats
+
+_BITS = {"bfloat16": 16, "float16": 16, "float32": 32}
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What one thread does in one turn of a streaming kernel's hot loop (on NVIDIA's GPUs).
+
+    Attributes
+    ----------
+    logits : int
+        By how many the instructions of a turn are divided.
+    bytes : int
+        What the loads of a turn read together, if each logit is loaded once.
+    limits : mapping
+        Target -> largest number of instructions a logit that is let through.
+    stores : int
+        The largest number of stores to global memory, all of them behind the loops.
+    """
+
+    logits: int
+    bytes: int
+    limits: Mapping[str, float] = field(default_factory=dict)
+    stores: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One configuration: a name, what launches it, and which of its kernels (by name) stream, and how."""
+
+    name: str
+    launch: Callable[[], object]
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+
+
+def token_stats() -> Iterator[Case]:
+    """Yield token_stats: dtypes x levels x layouts, with the token's logit read or given."""
+    limits = {
+        ("bfloat16", "core"): {"sm_90": 9.0},
+        ("bfloat16", "standard"): {"sm_90": 15.0},
+        ("bfloat16", "all"): {"sm_90": 18.5},
+    }
+    for dtype, bits in _BITS.items():
+        for level in LEVELS:
+            for vocabulary in (1 << 17, 2048):
+                block = block_for(vocabulary, dtype)
+                turn = _turn(block, bits, limits.get((dtype, level), {}) if vocabulary > 4096 else {})
+                logits = torch.empty((8192, vocabulary), dtype=getattr(torch, dtype), device="meta")
+                tokens = torch.empty(8192, dtype=torch.int64, device="meta")
+                name = f"{dtype}, {level}, {'large' if vocabulary > 4096 else 'small'} vocabulary"
+                launch = partial(launch_stats, logits, tokens, 1.0, level=level)
+                yield Case(name, launch, {"state_kernel": turn})
+                chosen = torch.empty(8192, dtype=torch.float32, device="meta")
+                launch = partial(
+                    launch_state, logits, tokens, 1.0, level=level, ignored_id=-100, chosen=chosen
+                )
+                yield Case(f"{name}, a part", launch, {"state_kernel": turn})
+
+
+def _turn(block: Block, bits: int, limits: Mapping[str, float]) -> Stream:
+    """Return the turn of a layout [J, R, W] with a thread a lane: `runs` runs of 16 bytes."""
+    return Stream(block.runs * 128 // bits, block.runs * 16, limits)
+
+
+# Name -> the function that yields the cases of that kernel.
+FAMILIES: dict[str, Callable[[], Iterator[Case]]] = {
+    "token_stats": token_stats,
+}
