@@ -10,6 +10,7 @@ from crystal.engine.extraction import Extractor
 from crystal.errors import SettingsError
 from crystal.readers.stream import SampleStream, read
 from crystal.states.measurement import Measurement
+from crystal.states.sections import FIELDS
 from crystal.tasks.rules import AnswerRule, parse_rule
 from crystal.tasks.task import TaskSuite
 
@@ -45,7 +46,8 @@ def measure(
     Returns
     -------
     Measurement
-        With counts by (checkpoint, task, prompt, option), a null option for invalid answers.
+        With counts by (checkpoint, task, prompt, option), a null option for invalid answers, and token sums
+        where samples have ``logprobs`` or ``entropies``.
 
     Raises
     ------
@@ -97,6 +99,9 @@ def columns_of(batch: Any, extractor: Extractor) -> dict[str, Any]:
     decoding = batch.column("decoding")
     if decoding.null_count < len(decoding):
         columns["decoding"] = grouping.decoding_texts(decoding)
+    for name in FIELDS:
+        if (column := batch.column(name)).null_count < len(column):
+            columns[name] = column
     return columns
 
 

@@ -168,8 +168,8 @@ def integers(column: Any) -> tuple[Any, Mask | None, str]:
 
 
 def numbers(column: Any) -> tuple[Any, Mask | None, str]:
-    """Convert to large_list<float32>."""
-    return _list(column, pa.float32(), list[float], "expected a list of numbers")
+    """Convert to large_list<float32>; a null item is a value that is not known."""
+    return _list(column, pa.float32(), list[float | None], "expected a list of numbers")
 
 
 def _list(column: Any, item: Any, kind: Any, reason: str) -> tuple[Any, Mask | None, str]:

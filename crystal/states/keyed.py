@@ -41,6 +41,16 @@ class KeyedTable:
         """Return an empty state of the same configuration."""
         return type(self)(self.columns)
 
+    def check(self, other: Self) -> None:
+        """Raise :class:`StateError` if `other` has another configuration, or their sum would leave int64."""
+        mine, theirs = self._configuration(), _configuration_of(other)
+        if mine != theirs:
+            raise StateError(
+                "the states have different configurations", where="merge", expected=mine, got=theirs
+            )
+        if int(self._core.total) + int(other._core.total) >= 2**63:
+            raise StateError("the sum of all counts leaves int64", where="merge")
+
     def merge(self, other: Self) -> None:
         """Add all of another state, which stays as it is.
 
@@ -50,11 +60,7 @@ class KeyedTable:
             If it is of another kind or has other columns (both are named), or a value cannot be merged; this
             state is then unchanged.
         """
-        mine, theirs = self._configuration(), _configuration_of(other)
-        if mine != theirs:
-            raise StateError(
-                "the states have different configurations", where="merge", expected=mine, got=theirs
-            )
+        self.check(other)
         ops.merge(self._core, other._core)
         self._rows = None
 

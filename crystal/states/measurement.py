@@ -17,16 +17,31 @@ from crystal.samples import Checkpoint
 from crystal.states import measurement_file
 from crystal.states.count_table import CountTable
 from crystal.states.distribution_table import DistributionTable
-from crystal.states.keyed import KeyedTable
 from crystal.states.ladders import order_ladders
 from crystal.states.manifest import Manifest
+from crystal.states.sections import (
+    CELL,
+    FIELDS,
+    OPTIONAL,
+    WRITTEN,
+    State,
+    check_names,
+    merge_states,
+    new_states,
+    pack_states,
+    unpack_states,
+)
 from crystal.states.tables import TaskTable
 from crystal.states.task_options import TaskOptions
+from crystal.states.token_sums import TokenSums
 from crystal.states.views import Grouped, task_table
 
-CELL = ("checkpoint", "task", "prompt")
-_STATES = ("configuration", "counts", "exact", "decodings")
 Cell = tuple[str, str, str]
+
+
+def _state_named(name: str) -> Any:
+    """Return the property by which a measurement shows one of its states."""
+    return property(lambda self: self._states[name])
 
 
 class _Configuration(msgspec.Struct):
@@ -35,7 +50,7 @@ class _Configuration(msgspec.Struct):
 
 
 class Measurement:
-    """Counts, exact distributions and decoding settings of any number of ladders, with what was counted.
+    """Counts, exact distributions, decoding settings and token sums of any number of ladders.
 
     Parameters
     ----------
@@ -52,6 +67,8 @@ class Measurement:
         The same key to an exact probability. A cell (checkpoint, task, prompt) has counts or exact values.
     decodings : CountTable
         (checkpoint, task, decoding) to samples, where the decoding settings are known.
+    tokens : TokenSums
+        (checkpoint, task, prompt) to sums over tokens, where log-probabilities or entropies are known.
     manifest : Manifest
         Which rows of which contents were counted, the inputs, and how many rows were accepted and refused.
 
@@ -79,17 +96,20 @@ class Measurement:
     ) -> None:
         self.tasks = dict(tasks or {})
         self.settings = dict(settings or {})
-        self.counts = CountTable((*CELL, "option"))
-        self.exact = DistributionTable((*CELL, "option"))
-        self.decodings = CountTable(("checkpoint", "task", "decoding"))
+        self._states = new_states()
         self.manifest = Manifest()
         self._grouped: dict[str, tuple[pa.Table, Grouped]] = {}
         self._cells: dict[str, tuple[pa.Table, set[Cell]]] = {}
 
+    counts: CountTable = _state_named("counts")
+    exact: DistributionTable = _state_named("exact")
+    decodings: CountTable = _state_named("decodings")
+    tokens: TokenSums = _state_named("tokens")
+
     @property
     def nbytes(self) -> int:
-        """Heap bytes held by the tables."""
-        return self.counts.nbytes + self.exact.nbytes + self.decodings.nbytes
+        """Heap bytes held by the states."""
+        return sum(state.nbytes for state in self._states.values())
 
     def __bool__(self) -> bool:
         return bool(self.counts) or bool(self.exact)
@@ -111,8 +131,9 @@ class Measurement:
         columns : mapping of str to column
             String columns ``checkpoint``, ``task``, ``prompt`` (keys, never null) and ``option`` (null:
             invalid). With ``probability`` (float64 in [0, 1]) the rows are exact distributions; else they are
-            samples, where ``count`` (int64) may say how often each was seen and ``decoding`` (string, null
-            where unknown) how it was drawn.
+            samples, where ``count`` (int64) may say how often each was seen, ``decoding`` (string, null where
+            unknown) how it was drawn, and ``logprobs`` and ``entropies`` (lists of float32, nats, null where
+            unknown) what its tokens were given; ``count`` and those lists do not go together.
 
         Raises
         ------
@@ -123,7 +144,8 @@ class Measurement:
             from the one that is known, or a cell would have both counts and exact values (it is named).
         """
         exact = "probability" in columns
-        extra = {"probability"} if exact else {"count", "decoding"}
+        fields = [name for name in FIELDS if name in columns]
+        extra = {"probability"} if exact else {"decoding", *(fields or ["count"])}
         names = (*CELL, "option")
         if not {*names} <= {*columns} <= {*names, *extra}:
             raise StateError(
@@ -135,7 +157,7 @@ class Measurement:
         texts = {
             name: dictionary(column)
             for name, column in columns.items()
-            if name not in ("count", "probability")
+            if name not in ("count", "probability", *FIELDS)
         }
         for name in CELL:
             if (texts[name][0] < 0).any():
@@ -150,7 +172,10 @@ class Measurement:
         if exact:
             self.exact.update(keys, columns["probability"])
             return
+        batches = self._optional_batches({name: texts[name] for name in CELL}, columns)
         self.counts.update(keys, columns.get("count"))
+        for name, filled in batches.items():
+            self._states[name].merge(filled)
         if "decoding" in texts:
             self._update_decodings(texts, columns.get("count"))
 
@@ -171,16 +196,12 @@ class Measurement:
             self._refuse_both(self._cells_of("exact"), other._cells_of("counts"))
         if self.counts and other.exact:
             self._refuse_both(self._cells_of("counts"), other._cells_of("exact"))
-        if self.counts.total + other.counts.total >= 2**63:
-            raise StateError("the sum of all counts leaves int64", where="merge")
-        self.exact.merge(other.exact)
-        self.counts.merge(other.counts)
-        self.decodings.merge(other.decodings)
+        merge_states(self._states, other._states)
         self.manifest.merge(other.manifest, allow_duplicates=True)
 
-    def result(self) -> dict[str, pa.Table]:
-        """Return the rows of ``counts``, ``exact`` and ``decodings`` in canonical order."""
-        return {name: self._state(name).result() for name in _STATES[1:]}
+    def result(self) -> dict[str, Any]:
+        """Return the rows of each state in canonical order."""
+        return {name: self._states[name].result() for name in WRITTEN}
 
     def ladders(self, order: Sequence[str] = ()) -> dict[str, tuple[Checkpoint, ...]]:
         """Return the checkpoints of each ladder in training order.
@@ -215,15 +236,14 @@ class Measurement:
         ladders = self.ladders(order)
         if ladder not in ladders:
             raise StateError("no such ladder", where=repr(ladder), expected=", ".join(ladders))
-        groups = [self._group(name) for name in _STATES[1:]]
+        groups = [self._group(name) for name in ("counts", "exact", "decodings")]
         if not any(task in group.names(ladder) for group in groups[:2]):
             raise StateError("the ladder has no such task", where=f"ladder {ladder!r}", got=repr(task))
         return task_table(groups, ladders[ladder], task, self.tasks.get(task))
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes: equal measurements (manifest included) have equal bytes."""
-        manifest = msgspec.json.encode(self.manifest, order="sorted")
-        return measurement_file.pack({**self._sections(), "manifest": manifest})
+        return measurement_file.pack({**self._sections(), "manifest": self._manifest()})
 
     def digest(self) -> str:
         """Return the digest of the states alone, in hex: what "the same bytes" means, whatever the shards."""
@@ -236,29 +256,24 @@ class Measurement:
         Raises
         ------
         StateError
-            If the bytes are truncated, damaged, of another version, or break a rule of the states.
+            If the bytes are truncated, damaged, of another version, hold a section that this crystal does not
+            know, or break a rule of the states.
         """
-        sections = measurement_file.unpack(data, where=where)
-        if list(sections) != [*_STATES, "manifest"]:
-            raise StateError(
-                "the measurement has other sections",
-                where=where,
-                got=", ".join(sections),
-                fix="update crystal",
-            )
+        version, sections = measurement_file.unpack(data, where=where)
+        check_names(sections, version, where)
         try:
             configuration = msgspec.json.decode(sections["configuration"], type=_Configuration)
             manifest = msgspec.json.decode(sections["manifest"], type=Manifest)
             manifest.check_form()
             self = cls(configuration.tasks, configuration.settings)
-            self.counts = CountTable.from_bytes(sections["counts"])
-            self.exact = DistributionTable.from_bytes(sections["exact"])
-            self.decodings = CountTable.from_bytes(sections["decodings"])
+            self._states = unpack_states(sections)
         except (CrystalError, msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise StateError(f"the measurement cannot be read: {error}", where=where) from error
         self.manifest = manifest
-        self._check_loaded(where)
-        if self.to_bytes() != data:
+        if self.counts and self.exact:
+            self._refuse_both(self._cells_of("counts"), self._cells_of("exact"))
+        written = {**self._sections(), "manifest": self._manifest()}
+        if measurement_file.pack(written, version=version) != data:
             raise StateError("the measurement is not in canonical form", where=where)
         return self
 
@@ -294,30 +309,38 @@ class Measurement:
             f"Measurement: {len(self.counts)} counted and {len(self.exact)} exact rows, {self.nbytes} bytes"
         )
 
-    def _state(self, name: str) -> KeyedTable:
-        state: KeyedTable = getattr(self, name)
-        return state
-
     def _sections(self) -> dict[str, bytes]:
         configuration = msgspec.json.encode(_Configuration(self.tasks, self.settings), order="sorted")
-        return {
-            "configuration": configuration,
-            **{name: self._state(name).to_bytes() for name in _STATES[1:]},
-        }
+        return {"configuration": configuration, **pack_states(self._states)}
+
+    def _manifest(self) -> bytes:
+        return msgspec.json.encode(self.manifest, order="sorted")
 
     def _group(self, name: str) -> Grouped:
-        rows = self._state(name).result()
+        rows = self._states[name].result()
         held = self._grouped.get(name)
         if held is None or held[0] is not rows:
             held = self._grouped[name] = (rows, Grouped(rows))
         return held[1]
 
     def _cells_of(self, name: str) -> set[Cell]:
-        rows = self._state(name).result()
+        rows = self._states[name].result()
         held = self._cells.get(name)
         if held is None or held[0] is not rows:
             held = self._cells[name] = (rows, _cells(rows))
         return held[1]
+
+    def _optional_batches(self, cell: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, State]:
+        """Return what a batch adds to optional states, checked, so that merging it cannot fail."""
+        batches: dict[str, State] = {}
+        for name, section in OPTIONAL.items():
+            given = {field: columns[field] for field in section.fields if field in columns}
+            if given:
+                batch = section.make()
+                batch.update(cell, **given)
+                self._states[name].check(batch)
+                batches[name] = batch
+        return batches
 
     def _update_decodings(self, texts: Mapping[str, Any], counts: Any) -> None:
         indices, ragged = texts["decoding"]
@@ -337,18 +360,6 @@ class Measurement:
                         expected=repr(mine.get(name)),
                         got=repr(theirs.get(name)),
                     )
-
-    def _check_loaded(self, where: str) -> None:
-        for state, columns in (
-            (self.counts, (*CELL, "option")),
-            (self.exact, (*CELL, "option")),
-            (self.decodings, ("checkpoint", "task", "decoding")),
-        ):
-            rows = state.result()
-            if state.columns != columns or any(rows[name].null_count for name in columns if name != "option"):
-                raise StateError("a table has other columns, or null keys", where=where)
-        if self.counts and self.exact:
-            self._refuse_both(self._cells_of("counts"), self._cells_of("exact"))
 
     def _refuse_both(self, one: set[Cell], other: set[Cell]) -> None:
         for checkpoint, task, prompt in sorted(one & other)[:1]:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from crystal.errors import StateError
 
 MAGIC = b"CRYSTAL\0"
-VERSION = 1
+VERSION = 2
+"""What is written. Version 1 is read too: it is the same but for sections that not every file has."""
+READ = (1, 2)
 _HEADER = struct.Struct("<8sIIQ16s")  # magic, version, sections, length of the whole, digest of the directory
 _ENTRY = struct.Struct("<16sQQ16s")  # name, offset, length, digest
 _MOST_SECTIONS = 64
@@ -24,7 +26,7 @@ def digest(*parts: bytes) -> bytes:
     return state.digest()
 
 
-def pack(sections: Mapping[str, bytes]) -> bytes:
+def pack(sections: Mapping[str, bytes], *, version: int = VERSION) -> bytes:
     """Return a file of these sections, in their order, each at a multiple of 8 bytes."""
     offset = _HEADER.size + _ENTRY.size * len(sections)
     directory, body = [], []
@@ -34,12 +36,12 @@ def pack(sections: Mapping[str, bytes]) -> bytes:
         body += [data, padding]
         offset += len(data) + len(padding)
     entries = b"".join(directory)
-    header = _HEADER.pack(MAGIC, VERSION, len(sections), offset, digest(entries))
+    header = _HEADER.pack(MAGIC, version, len(sections), offset, digest(entries))
     return b"".join([header, entries, *body])
 
 
-def unpack(data: bytes, *, where: str) -> dict[str, bytes]:
-    """Return the sections of a file; every bound and digest is checked before anything is used.
+def unpack(data: bytes, *, where: str) -> tuple[int, dict[str, bytes]]:
+    """Return version and sections of a file; every bound and digest is checked before anything is used.
 
     Raises
     ------
@@ -55,8 +57,13 @@ def unpack(data: bytes, *, where: str) -> dict[str, bytes]:
     magic, version, count, length, expected = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise refuse("this is no measurement file", expected="a file written by crystal")
-    if version != VERSION:
-        raise refuse("the measurement has another format version", expected=str(VERSION), got=str(version))
+    if version not in READ:
+        raise refuse(
+            "the measurement has another format version",
+            expected=" or ".join(map(str, READ)),
+            got=str(version),
+            fix="a later crystal wrote it: update this one",
+        )
     if length != len(data):
         raise refuse("the file is cut or has grown", expected=f"{length} bytes", got=f"{len(data)}")
     start = _HEADER.size + _ENTRY.size * count
@@ -75,4 +82,4 @@ def unpack(data: bytes, *, where: str) -> dict[str, bytes]:
             raise refuse(f"the section {name!r} is damaged")
     if end != len(data):
         raise refuse("bytes follow the last section")
-    return sections
+    return version, sections

@@ -167,6 +167,44 @@ def test_parts_merge_to_the_whole(tmp_path: Path) -> None:
     assert parts[0].manifest.ranges == whole.manifest.ranges
 
 
+def test_token_lists_give_the_same_bytes_however_they_come(tmp_path: Path) -> None:
+    lines = []
+    for i in range(60):
+        row = {
+            "ladder": "l",
+            "stage": "sft",
+            "step": i % 2,
+            "task": "t",
+            "prompt": f"p{i % 3}",
+            "text": "yes",
+        }
+        row["logprobs"] = [-0.1 * (j + 1) for j in range(i % 5)] if i else [None, -0.5]
+        if i % 4:
+            row["entropies"] = [0.3 + 0.1 * i]
+        lines.append(json.dumps(row))
+    (tmp_path / "all.jsonl").write_text("\n".join(lines))
+    whole = measure(tmp_path / "all.jsonl")
+    cells = whole.tokens.cells()
+    assert len(cells) == 6
+    assert sum(cell["surprisal"].tokens for cell in cells.values()) == 121
+    assert sum(cell["surprisal"].missing for cell in cells.values()) == 1
+    assert sum(cell["entropy"].sequences for cell in cells.values()) == 45
+    for rows in (1, 7, 59):
+        assert measure(tmp_path / "all.jsonl", batch_rows=rows).digest() == whole.digest()
+    for count in (2, 7):
+        shards = []
+        for i in range(count):
+            path = tmp_path / f"{count}-{i}.jsonl"
+            path.write_text("\n".join(lines[i::count][::-1]))
+            shards.append(measure(path))
+        first, *rest = shards[::-1]
+        for part in rest:
+            first.merge(part)
+        assert first.digest() == whole.digest()
+    crystal_table = pa.Table.from_batches(list(read(tmp_path / "all.jsonl")))
+    assert measure(crystal_table).digest() == whole.digest()
+
+
 def test_progress_is_told(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     row = {"stage": "sft", "step": 1, "task": "t", "prompt": "p", "text": "x"}

@@ -13,6 +13,7 @@ from crystal.states.count_table import CountTable
 from crystal.states.distribution_table import DistributionTable
 from crystal.states.measurement import Measurement
 from crystal.states.task_options import TaskOptions
+from crystal.states.token_sums import CELL, TokenSums
 from crystal.testing.laws import check_laws
 
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,6 +65,26 @@ def test_distribution_table(keys: list[tuple[str, str | None]], data: st.DataObj
     )
 
 
+NATS = st.floats(0, 30, width=32) | st.sampled_from([0.1, 0.3, 1e-12, 9999.0, float("nan")])
+LISTS = st.none() | st.lists(NATS, max_size=5)
+
+
+@QUICK
+@given(batches=batches_of(st.tuples(TEXT, TEXT, st.lists(NATS, min_size=1, max_size=5), LISTS)))
+def test_token_sums(batches: list[list[tuple[str, str, list[float], list[float] | None]]]) -> None:
+    def update(state: TokenSums, batch: list[tuple[str, str, list[float], list[float] | None]]) -> None:
+        tasks, prompts, surprisals, entropies = map(list, zip(*batch, strict=True))
+        columns = {"checkpoint": ["c"] * len(batch), "task": tasks, "prompt": prompts}
+        state.update(columns, logprobs=[[-x for x in some] for some in surprisals], entropies=entropies)
+
+    check_laws(
+        TokenSums,
+        batches,
+        update=update,
+        mismatched=[(lambda: CountTable((*CELL, "sum")), ("TokenSums", "CountTable"))],
+    )
+
+
 RUNGS = [Checkpoint("l", "base", 0, "a").key(), Checkpoint("l", "sft", 1, "b").key()]
 WORDINGS = [Prompt("", "p").key(), Prompt("f", "q").key()]
 SAMPLE = st.tuples(
@@ -83,7 +104,13 @@ def test_measurement(batches: list[list[tuple[Any, ...]]]) -> None:
     def update(state: Measurement, batch: tuple[int, list[tuple[Any, ...]]]) -> None:
         number, rows = batch
         names = ("checkpoint", "task", "prompt", "option", "decoding")
-        state.update(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+        columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+        # Batches of all kinds: some with token values, some without.
+        if number % 3:
+            columns["logprobs"] = [[-0.1 * number, -0.3] for _ in rows]
+        if number % 2:
+            columns["entropies"] = [[0.7], *[None] * (len(rows) - 1)]
+        state.update(columns)
         # The last batch scores a task exactly, so that both tables are filled.
         options = ["heads", f"option {number}"]
         state.update(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 from crystal.errors import InputError, StateError
 from crystal.samples import Checkpoint, Prompt
 from crystal.states import measurement_file
+from crystal.states.count_table import CountTable
+from crystal.states.manifest import Manifest
 from crystal.states.measurement import Measurement
 from crystal.states.task_options import TaskOptions
+from crystal.states.token_sums import CELL, TokenSums
 
 BASE, TUNED = Checkpoint("l", "base", 0, "base"), Checkpoint("l", "sft", 10, "tuned")
 FLIP, TOSS = Prompt("verb", "Flip a coin."), Prompt("verb", "Toss a coin.")
@@ -59,7 +63,7 @@ def test_counts_and_decodings() -> None:
     assert measurement.decodings.result().to_pylist() == [
         {"checkpoint": BASE.key(), "task": "coin", "decoding": '{"temperature":1}', "count": 5}
     ]
-    assert sorted(measurement.result()) == ["counts", "decodings", "exact"]
+    assert sorted(measurement.result()) == ["counts", "decodings", "exact", "tokens"]
 
 
 def test_unknown_decodings_are_not_counted() -> None:
@@ -185,7 +189,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         Measurement.load(path)
 
 
-GOOD = measurement_file.unpack(both().to_bytes(), where="x")
+_, GOOD = measurement_file.unpack(both().to_bytes(), where="x")
 MANIFEST = json.loads(GOOD["manifest"])
 CONFIGURATION = json.loads(GOOD["configuration"])
 
@@ -268,3 +272,89 @@ def test_sizes_and_words() -> None:
     assert bool(both())
     assert not Measurement()
     assert "4 counted and 2 exact rows" in repr(both())
+
+
+def with_tokens() -> Measurement:
+    measurement = both()
+    tokens = {"logprobs": [[-0.5, -9999.0], None], "entropies": [None, [1.5]]}
+    measurement.update({**rows("heads", None), **tokens})
+    return measurement
+
+
+def test_token_lists_become_sums(tmp_path: Path) -> None:
+    measurement = with_tokens()
+    cell = measurement.tokens.cells()[BASE.key(), "coin", FLIP.key()]
+    assert cell["surprisal"].sum / 2**40 == 0.5
+    assert (cell["surprisal"].tokens, cell["surprisal"].missing, cell["entropy"].tokens) == (1, 1, 1)
+    assert measurement.counts.total == 10
+    measurement.save(tmp_path / "m.crystal")
+    loaded = Measurement.load(tmp_path / "m.crystal")
+    assert loaded == measurement
+    loaded.merge(Measurement(TASKS, {"answer": "short"}))
+    assert loaded == measurement
+    assert loaded.digest() != both().digest()
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({**rows("heads"), "logprobs": [[-1.0]], "count": [2]}, "other columns"),
+        ({**rows("heads", at=TUNED), "logprobs": [[-1.0]], "probability": [0.5]}, "other columns"),
+        ({**rows("heads"), "logprobs": [[-1.0], [-1.0]]}, "differ in length"),
+        ({**rows("heads"), "entropies": ["x"]}, "not convert"),
+    ],
+)
+def test_malformed_token_lists_change_nothing(columns: dict[str, Any], message: str) -> None:
+    measurement = with_tokens()
+    before = measurement.to_bytes()
+    with pytest.raises((StateError, InputError, ValueError), match=message):
+        measurement.update(columns)
+    assert measurement.to_bytes() == before
+
+
+def test_token_sums_that_overflow_leave_everything_as_it_was() -> None:
+    big = TokenSums()
+    full = CountTable((*CELL, "sum"))
+    full.update({**{name: ["x"] for name in CELL}, "sum": ["entropy.sum.3"]}, counts=[2**63 - 1])
+    big.merge(TokenSums.from_bytes(full.to_bytes()))
+    other = Measurement.from_bytes(packed_with(tokens=big.to_bytes()))
+    measurement = with_tokens()
+    before = measurement.to_bytes()
+    for refused in (lambda: measurement.merge(other), lambda: other.merge(measurement)):
+        with pytest.raises(StateError, match="int64"):
+            refused()
+    assert measurement.to_bytes() == before
+    whole = other.to_bytes()
+    with pytest.raises(StateError, match="int64"):
+        other.update({**rows("heads", at=TUNED, prompt=TOSS), "entropies": [[1.0]]})
+    assert other.to_bytes() == whole
+
+
+def packed_with(version: int = 2, **sections: bytes) -> bytes:
+    manifest = GOOD["manifest"]
+    states = {name: data for name, data in GOOD.items() if name != "manifest"}
+    empty = {"manifest": msgspec.json.encode(Manifest(), order="sorted")} if sections else {}
+    return measurement_file.pack({**states, **sections, "manifest": manifest, **empty}, version=version)
+
+
+def test_files_of_version_1_are_read() -> None:
+    """They have no optional sections; what is written from them is version 2."""
+    old = Measurement.from_bytes(packed_with(version=1))
+    assert old == both()
+    assert old.digest() == both().digest()
+    assert old.to_bytes()[8] == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (packed_with(version=1, tokens=with_tokens().tokens.to_bytes()), "other sections"),
+        (packed_with(unheard=b""), "got unheard.*later crystal"),
+        (packed_with(tokens=Measurement().tokens.to_bytes()), "canonical"),
+        (packed_with(tokens=GOOD["counts"]), "no token sums"),
+        (packed_with(tokens=GOOD["counts"][:-9]), "cannot be read"),
+    ],
+)
+def test_sections_that_do_not_belong_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(StateError, match=message):
+        Measurement.from_bytes(data)
