@@ -19,6 +19,7 @@ from crystal.errors import SettingsError
 from crystal.phases.results import Verdict
 from crystal.samples import Checkpoint, Prompt, distribution_schema, sample_schema
 from crystal.states.tables import TaskTable
+from crystal.testing.stories import Shape, can_settle, plant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ KINDS = {
     "blend": "SFT onto the average of the base's distributions",
     "sharpened": "SFT onto a cooled version of one of the base's distributions",
     "per_context": "SFT keeps every prompt's own distribution; all prompts collapse only in RL",
+    "no_sft": "as the picture, but the base collapses in RL, and there never was an SFT",
     "escape": "as the picture, but RL moves most of the mass outside the seed's options",
     "pretraining": "more pretraining and no SFT: every prompt's distribution drifts a little",
     "frozen": "nothing changes at all",
@@ -43,7 +45,10 @@ KINDS = {
 """The stories that can be planted, in a line each."""
 
 _TUNED = (("base", 0), ("sft", 1_000), ("dpo", 1_200), ("rl", 1_500))
-_PRETRAINED = (("base", 0), ("base", 1_000), ("base", 1_200), ("base", 1_500))
+_STAGES = {
+    "pretraining": (("base", 0), ("base", 1_000), ("base", 1_200), ("base", 1_500)),
+    "no_sft": (("base", 0), ("rl", 1_000), ("rl", 1_200), ("rl", 1_500)),
+}
 _CHANGED: dict[str, tuple[Verdict, Verdict, Verdict]] = {
     "picture": ("NUCLEATION", "SETTLING", "SETTLING"),
     "foreign": ("RENUCLEATION", "SETTLING", "SETTLING"),
@@ -51,6 +56,7 @@ _CHANGED: dict[str, tuple[Verdict, Verdict, Verdict]] = {
     "sharpened": ("NUCLEATION", "SETTLING", "SETTLING"),
     "escape": ("NUCLEATION", "SETTLING", "RENUCLEATION"),
     "per_context": ("FROZEN", "FROZEN", "NUCLEATION"),
+    "no_sft": ("NUCLEATION", "SETTLING", "SETTLING"),
     "one_family": ("NUCLEATION", "SETTLING", "SETTLING"),
 }
 
@@ -75,18 +81,25 @@ class PlantedLadder:
     seed: int
 
     @property
-    def picture_holds(self) -> bool | None:
-        """Whether the paper's picture is true of this ladder; None for a sharpened seed: words decide."""
-        return None if self.kind == "sharpened" else self.kind == "picture"
+    def picture_holds(self) -> bool:
+        """Whether the paper's picture is true of this ladder.
+
+        It is of ``sharpened`` too: a seed that is only cooled is the base's own shape, and counts as found.
+        """
+        return self.kind in {"picture", "sharpened"}
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The true verdict of each transition: what infinitely many samples would show, on most tasks.
+        """The true verdict of each transition, in every family: what infinitely many samples would show.
 
-        For ``one_family``, those of the first family; the others are FROZEN. With fewer than 6 options there
-        may be no room for a foreign distribution or for settling.
+        For ``one_family``, those of the first family; the others are FROZEN. Where there are too few options
+        to move probability between, settling is FROZEN: ``foreign`` with fewer than 4, ``escape`` with 2.
         """
-        return _CHANGED.get(self.kind, ("FROZEN", "FROZEN", "FROZEN"))
+        steps = _CHANGED.get(self.kind, ("FROZEN", "FROZEN", "FROZEN"))
+        if can_settle(self.kind, len(self.options)):
+            return steps
+        first, *later = steps
+        return (first, *("FROZEN" if step == "SETTLING" else step for step in later))
 
     def tables(self, samples: int, *, draw: int = 0) -> list[TaskTable]:
         """Draw samples straight into dense count tables, one a task.
@@ -249,7 +262,8 @@ def ladder(
     Raises
     ------
     SettingsError
-        For an unknown kind or a size out of range.
+        For an unknown kind, a size out of range, or a story that has no room at this size: with 2 options an
+        average of many distributions is as good as one of them, so ``blend`` needs 3.
 
     Examples
     --------
@@ -259,14 +273,15 @@ def ladder(
     """
     if kind not in KINDS:
         raise SettingsError("no such planted ladder", where="kind", expected=", ".join(KINDS), got=repr(kind))
-    for word, value, least in (("tasks", tasks, 1), ("prompts", prompts, 2), ("options", options, 2)):
+    fewest = 3 if kind == "blend" else 2
+    for word, value, least in (("tasks", tasks, 1), ("prompts", prompts, 2), ("options", options, fewest)):
         if value < least:
             raise SettingsError("too few", where=word, expected=f"{least} or more", got=str(value))
-    rungs = _PRETRAINED if kind == "pretraining" else _TUNED
+    rungs = _STAGES.get(kind, _TUNED)
     name = name or f"planted-{kind}"
     random = np.random.default_rng([seed, 0])
-    sources = sources or max(2, prompts // 2)
-    planted = [_plant(kind, len(families), prompts, options, sources, random) for _ in range(tasks)]
+    shape = Shape(len(families), prompts, options, sources or max(2, prompts // 2))
+    planted = [plant(kind, shape, random) for _ in range(tasks)]
     validity = np.array([0.98, 0.9, 0.8, 0.7]) if kind == "format" else np.ones(len(rungs))
     return PlantedLadder(
         kind=kind,
@@ -280,89 +295,3 @@ def ladder(
         seeds=np.array([chosen for _, chosen in planted], dtype=np.int64),
         seed=seed,
     )
-
-
-def _plant(
-    kind: str, families: int, prompts: int, options: int, sources: int, random: np.random.Generator
-) -> tuple[Floats, int]:
-    """Build one task: float64 [4, families * prompts, K], and the index of its seed's prompt."""
-    pool = random.dirichlet(np.full(options, 0.6), size=(families, sources))
-    strange = random.permutation(options)[: max(1, options // 3)]
-    if kind == "foreign":
-        pool[..., strange] *= 0.03
-        pool = _normalise(pool)
-    base = _jitter(pool[:, np.arange(prompts) % sources].reshape(-1, options), 300.0, random)
-    chosen = int(random.integers(prompts))
-    seed = base[chosen]
-    if kind == "foreign":
-        target = np.full(options, 0.02 / options)
-        target[strange] += 0.98 * random.dirichlet(np.full(len(strange), 20.0))
-    elif kind == "blend":
-        target = base.mean(axis=0)
-    elif kind == "sharpened":
-        target = _normalise(seed**2.5)
-    else:
-        target = seed
-
-    collapsed = 0.97 * target + 0.03 * base
-    inside = _main_options(collapsed.mean(axis=0), 0.8)
-    settled = _settle(collapsed, inside, random)
-    again = _settle(settled, inside, random)
-    stories: dict[str, tuple[Floats, Floats, Floats]] = {
-        "per_context": (base, base, collapsed),
-        "escape": (collapsed, settled, _escape(settled)),
-        "pretraining": tuple(_jitter(base, 3_000.0, random) for _ in range(3)),  # type: ignore[dict-item]
-        "frozen": (base, base, base),
-        "format": (base, base, base),
-        "small": tuple((1 - w) * base + w * target for w in (0.01, 0.02, 0.03)),  # type: ignore[dict-item]
-    }
-    rungs = np.stack([base, *stories.get(kind, (collapsed, settled, again))])
-    if kind == "one_family":
-        rungs[:, prompts:] = base[prompts:]
-    return rungs, chosen
-
-
-def _normalise(weights: Floats) -> Floats:
-    result: Floats = weights / weights.sum(axis=-1, keepdims=True)
-    return result
-
-
-def _jitter(rows: Floats, strength: float, random: np.random.Generator) -> Floats:
-    """Redraw each row around itself: a Dirichlet of the given strength."""
-    return _normalise(random.standard_gamma(strength * rows + 1e-3) + 1e-9)
-
-
-def _main_options(p: Floats, mass: float) -> npt.NDArray[np.bool_]:
-    """Mark the smallest set of options that holds this mass."""
-    order = np.argsort(-p)
-    size = int(np.searchsorted(np.cumsum(p[order]), mass)) + 1
-    marked = np.zeros(len(p), dtype=bool)
-    marked[order[:size]] = True
-    return marked
-
-
-def _settle(rows: Floats, inside: npt.NDArray[np.bool_], random: np.random.Generator) -> Floats:
-    """Move probability among some options; what they hold together, and about the entropy, stays the same."""
-
-    def moved(tilts: Floats) -> Floats:
-        result = rows.copy()
-        result[:, inside] *= np.exp(tilts)
-        result[:, inside] *= (rows[:, inside].sum(axis=1) / result[:, inside].sum(axis=1))[:, None]
-        return result
-
-    # Evenly spread tilts: some option always gains and some always loses.
-    tilts = np.linspace(-1.0, 1.0, int(inside.sum()))
-    tries = [moved(random.permutation(tilts)) for _ in range(16)]
-    return min(tries, key=lambda row: abs(_entropy(row) - _entropy(rows)))
-
-
-def _entropy(rows: Floats) -> float:
-    """Mean entropy in bits; rows have no zeros."""
-    return float(-(rows * np.log2(rows)).sum(axis=1).mean())
-
-
-def _escape(rows: Floats) -> Floats:
-    """Move nine tenths of the mass to the rarest option: a reward that pays for something else."""
-    rarest = np.zeros(rows.shape[1])
-    rarest[rows.mean(axis=0).argmin()] = 1.0
-    return 0.1 * rows + 0.9 * rarest

@@ -24,8 +24,10 @@ def jsd(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", planted.KINDS)
-@pytest.mark.parametrize(("prompts", "options"), [(2, 2), (3, 100), (12, 10)])
+@pytest.mark.parametrize(("prompts", "options"), [(2, 2), (3, 100), (12, 10), (30, 4)])
 def test_every_kind_is_made_of_distributions(kind: str, prompts: int, options: int) -> None:
+    if kind == "blend" and options == 2:
+        pytest.skip("an average of two options is always one of them")
     truth = planted.ladder(kind, tasks=2, prompts=prompts, options=options)
     assert truth.probabilities.shape == (2, 4, 2 * prompts, options)
     assert (truth.probabilities >= 0).all()
@@ -111,6 +113,53 @@ def test_exact_rows_and_tables_are_the_truth() -> None:
     table = truth.exact_tables()[1]
     assert table.exact.all()
     np.testing.assert_array_equal(table.family("persona").probabilities, truth.probabilities[1][:, 3:])
+
+
+@pytest.mark.parametrize(("prompts", "options"), [(2, 2), (3, 3), (30, 5), (4, 100)])
+def test_small_and_large_stories_are_told(prompts: int, options: int) -> None:
+    """Plain quantities at the extremes of size, with no rule under test between them and the truth."""
+    own = slice(prompts)
+    for kind in planted.KINDS:
+        if kind == "blend" and options < 4:
+            continue
+        truth = planted.ladder(kind, tasks=3, prompts=prompts, options=options, seed=prompts)
+        p = truth.probabilities[:, :, own]
+        liquid = promptability(p)
+        assert (liquid[:, 0] > 0.1).all()
+        for step, verdict in enumerate(truth.verdicts):
+            apart = jsd(p[:, step], p[:, step + 1]).mean(axis=1)
+            assert (apart < 0.01).all() if verdict == "FROZEN" else (apart > 0.01).all()
+            fell = liquid[:, step + 1] < liquid[:, step] / 2
+            assert fell.all() if "NUCLEATION" in verdict and step != 2 else True
+        if kind == "foreign":
+            nearest = jsd(truth.probabilities[:, 0], p[:, 1].mean(axis=1)[:, None]).min(axis=1)
+            assert (nearest > 0.05).all()
+
+
+@pytest.mark.parametrize("samples", [5, 5_000])
+def test_few_and_many_samples_are_drawn(samples: int) -> None:
+    table = planted.ladder("format", tasks=1, prompts=2, options=100).tables(samples)[0]
+    assert ((table.counts.sum(axis=2) + table.invalid) == samples).all()
+
+
+def test_settling_needs_options_to_settle_among() -> None:
+    assert planted.ladder("foreign", tasks=1, prompts=2, options=3).verdicts[1:] == ("FROZEN", "FROZEN")
+    assert planted.ladder("escape", tasks=1, prompts=2, options=2).verdicts[1:] == ("FROZEN", "RENUCLEATION")
+    assert planted.ladder("escape", tasks=1, prompts=2, options=3).verdicts[1] == "SETTLING"
+
+
+def test_a_story_without_room_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no room for the story 'blend'"):
+        planted.ladder("blend", tasks=1, prompts=2, options=3)
+    with pytest.raises(SettingsError, match="options: too few"):
+        planted.ladder("blend", tasks=1, options=2)
+
+
+def test_a_ladder_without_sft_has_none_and_the_cooled_seed_is_a_seed() -> None:
+    straight = planted.ladder("no_sft", tasks=1, prompts=2)
+    assert [rung.stage for rung in straight.checkpoints] == ["base", "rl", "rl", "rl"]
+    assert straight.picture_holds is False
+    assert planted.ladder("sharpened", tasks=1, prompts=2).picture_holds is True
 
 
 @pytest.mark.parametrize("bad", [{"kind": "gas"}, {"tasks": 0}, {"prompts": 1}, {"options": 1}])
