@@ -11,6 +11,8 @@ from crystal.errors import InputError
 from crystal.phases.ladder import judge
 from crystal.phases.results import Inputs, LadderResult, PhaseReport
 from crystal.phases.settings import Settings
+from crystal.phases.tokens import token_result
+from crystal.states.token_cells import token_cells
 
 if TYPE_CHECKING:
     from crystal.states.measurement import Measurement
@@ -78,10 +80,13 @@ def classify(
         if progress is not None:
             progress("judging tasks", done, total)
 
+    tokens = token_cells(measurement.tokens)
     results: dict[str, LadderResult] = {}
     for ladder, tasks in names.items():
         tables = [measurement.table(ladder, task, settings.order) for task in tasks]
         results[ladder] = judge(tables, settings, tick)
+        names_in_order = [rung.name for rung in ladders[ladder]]
+        results[ladder].tokens = token_result(tokens.get(ladder, {}), names_in_order, settings)
     return PhaseReport(
         crystal_version=_version(),
         settings=_stated(settings, measurement),

@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from crystal.phases.results import FamilyResult, Metric, PhaseReport
+    from crystal.phases.results import FamilyResult, Metric, PhaseReport, TokenGroup
 
 METRICS_SCHEMA_VERSION = "1.0"
 
@@ -19,8 +19,8 @@ def metrics_schema() -> pa.Schema:
     """Return the schema of :func:`metrics_table`.
 
     ``kind`` is ``checkpoint`` (then ``checkpoint`` and ``phase`` are set) or ``transition`` (then ``from``,
-    ``to`` and ``verdict`` are); ``family`` is null for all prompts of a task together. The other columns are
-    the fields of :class:`crystal.phases.results.Metric`.
+    ``to`` and ``verdict`` are); metrics of tokens have neither phase nor verdict. ``family`` is null for all
+    prompts of a task together. The other columns are the fields of :class:`crystal.phases.results.Metric`.
     """
     import pyarrow as pa
 
@@ -85,6 +85,8 @@ def metrics_table(report: PhaseReport) -> pa.Table:
 
 def _rows(report: PhaseReport) -> Iterator[dict[str, Any]]:
     for ladder, result in report.ladders.items():
+        for task, group in (result.tokens.tasks if result.tokens else {}).items():
+            yield from _token_rows({"ladder": ladder, "task": task}, group)
         for task, task_result in result.tasks.items():
             place = {"ladder": ladder, "task": task}
             yield from _family_rows({**place, "family": None}, task_result)
@@ -99,6 +101,16 @@ def _family_rows(place: dict[str, Any], result: FamilyResult) -> Iterator[dict[s
     for transition in result.transitions:
         here = {**place, "kind": "transition", "from": transition.from_, "to": transition.to}
         yield from _metric_rows({**here, "verdict": transition.verdict}, transition.metrics)
+
+
+def _token_rows(place: dict[str, Any], group: TokenGroup) -> Iterator[dict[str, Any]]:
+    for name, checkpoint in group.checkpoints.items():
+        metrics = {**checkpoint.per_input, **checkpoint.across_input}
+        yield from _metric_rows({**place, "kind": "checkpoint", "checkpoint": name}, metrics)
+    for step in group.transitions:
+        yield from _metric_rows(
+            {**place, "kind": "transition", "from": step.from_, "to": step.to}, step.metrics
+        )
 
 
 def _metric_rows(place: dict[str, Any], metrics: dict[str, Metric]) -> Iterator[dict[str, Any]]:

@@ -47,6 +47,7 @@ TRANSITION_METRICS = (
     "kendall_tau",
     "top_kept",
 )
+TOKEN_METRICS = ("token_entropy", "branching_factor", "surprisal", "perplexity")
 
 
 class Metric(msgspec.Struct, kw_only=True):
@@ -62,7 +63,8 @@ class Metric(msgspec.Struct, kw_only=True):
     prompt_high: float | None = None
     estimator: str | None = None
     unit: str
-    """``bits``, ``probability``, ``options`` (Wasserstein distance between neighbours is 1) or ``1``."""
+    """``bits``, ``nats`` (of tokens), ``probability``, ``options`` (Wasserstein distance: neighbours are 1
+    apart) or ``1``."""
     n: int | None = None
     """Valid samples behind the value (both checkpoints together, for a transition); None if exact."""
     prompts: int | None = None
@@ -182,6 +184,47 @@ class ChangePoint(msgspec.Struct, kw_only=True):
     gradual: bool
 
 
+class TokenCheckpoint(msgspec.Struct, kw_only=True):
+    """The tokens of one checkpoint on all tasks, or on one."""
+
+    sequences: int
+    """Samples with at least one known value."""
+    tokens: int
+    """Tokens with a known value."""
+    missing: int
+    """Values that were no log-probability or entropy (NaN, -9999.0), over both lists; they are in no mean."""
+    prompts: int
+    per_input: dict[str, Metric] = {}
+    """``token_entropy`` and ``surprisal`` (nats), ``branching_factor`` and ``perplexity``: of each prompt,
+    then averaged over prompts."""
+    across_input: dict[str, Metric] = {}
+    """``token_entropy_spread`` and ``surprisal_spread`` (nats): how far the prompts' means lie apart."""
+
+
+class TokenTransition(msgspec.Struct, kw_only=True):
+    """What changed in the tokens between two neighbouring checkpoints, over the prompts that both have."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    paired: int
+    unpaired: int
+    metrics: dict[str, Metric] = {}
+    """Later less earlier, with p of no change: the names of ``per_input``, each with ``_change``."""
+
+
+class TokenGroup(msgspec.Struct, kw_only=True):
+    """The tokens of some tasks."""
+
+    checkpoints: dict[str, TokenCheckpoint]
+    transitions: list[TokenTransition]
+
+
+class TokenResult(TokenGroup, kw_only=True):
+    """The tokens of a ladder: all tasks together (each prompt of each counts the same), and each alone."""
+
+    tasks: dict[str, TokenGroup] = {}
+
+
 class LadderCheckpoint(msgspec.Struct, kw_only=True):
     """One rung, with the phase that most of its decided tasks are in."""
 
@@ -210,7 +253,8 @@ class LadderResult(msgspec.Struct, kw_only=True):
     clauses: dict[str, ClauseResult]
     evidence: list[str]
     change_points: list[ChangePoint]
-    tokens: dict[str, Any] | None = None
+    tokens: TokenResult | None = None
+    """Where samples have log-probabilities or entropies of their tokens."""
     sequences: dict[str, Any] | None = None
     sensitivity: dict[str, Any] = {}
     controls: dict[str, Any] = {}

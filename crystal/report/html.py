@@ -15,6 +15,7 @@ from crystal.phases.results import ClauseResult, LadderResult, PhaseReport, Verd
 from crystal.report import words
 from crystal.report.figures import counts_figure
 from crystal.report.html_task import chip, table, task_details
+from crystal.report.html_tokens import tokens_section
 from crystal.report.markup import Child, Markup, join, tag
 
 _VERDICTS: tuple[str, ...] = get_args(Verdict)
@@ -95,7 +96,7 @@ def _ladder(index: int, name: str, ladder: LadderResult, alpha: float) -> Markup
         _missing(ladder),
         _change_points(ladder, label),
         _tasks(index, ladder, label, alpha),
-        _mapping("Tokens", ladder.tokens),
+        tokens_section(ladder.tokens, label),
         _mapping("Sequences", ladder.sequences),
         _mapping("Sensitivity of the verdict", ladder.sensitivity),
         _mapping("Controls", ladder.controls),

@@ -100,7 +100,7 @@ def _checkpoints(result: FamilyResult, label: dict[str, str]) -> Markup:
     rows = [
         row("phase", lambda c: [chip(c.phase), _note(c.reason)]),
         row("valid samples", lambda c: words.number(c.n)),
-        *_metric_rows([place.metrics for _, place in places]),
+        *metric_rows([place.metrics for _, place in places]),
     ]
     headings: list[Child] = ["", *(_name(name, label) for name, _ in places)]
     return table("At each checkpoint", headings, rows)
@@ -117,7 +117,7 @@ def _transitions(result: FamilyResult, label: dict[str, str]) -> Markup:
     rows = [
         row("verdict", lambda t: [chip(t.verdict), _note(t.reason)]),
         row("anything different?", lambda t: f"p {words.p_value(t.p)}, q {words.p_value(t.q)}"),
-        row("prompts compared", _paired),
+        row("prompts compared", lambda t: paired_words(t.paired, t.unpaired)),
     ]
     if any(step.verdict == "UNDETERMINED" for step in steps):
         rows.append(
@@ -126,17 +126,18 @@ def _transitions(result: FamilyResult, label: dict[str, str]) -> Markup:
                 lambda t: words.need_words([t]) if t.verdict == "UNDETERMINED" else words.NONE,
             )
         )
-    rows += _metric_rows([step.metrics for step in steps])
+    rows += metric_rows([step.metrics for step in steps])
     headings: list[Child] = ["", *(words.step_words(t.from_, t.to, label) for t in steps)]
     return table("From each checkpoint to the next", headings, rows)
 
 
-def _paired(transition: TransitionResult) -> str:
-    left_out = f" ({transition.unpaired} left out: on one side only)" if transition.unpaired else ""
-    return f"{transition.paired}{left_out}"
+def paired_words(paired: int, unpaired: int) -> str:
+    """Say how many prompts were compared, and how many had no partner."""
+    return f"{paired}" + (f" ({unpaired} left out: on one side only)" if unpaired else "")
 
 
-def _metric_rows(places: Sequence[dict[str, Metric]]) -> list[tuple[Child, list[Child]]]:
+def metric_rows(places: Sequence[dict[str, Metric]]) -> list[tuple[Child, list[Child]]]:
+    """Return a row for each metric that any place has: its name, and what each place says."""
     names = list(dict.fromkeys(name for metrics in places for name in metrics))
     rows: list[tuple[Child, list[Child]]] = []
     for name in names:

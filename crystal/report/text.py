@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from crystal.phases.results import LadderResult, PhaseReport
+from crystal.phases.results import LadderResult, Metric, PhaseReport, TokenResult
 from crystal.report import words
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def _print_ladder(ladder: LadderResult, console: Console) -> None:
             for key, clause in ladder.clauses.items()
         ],
     )
+    if ladder.tokens is not None:
+        print_tokens(ladder.tokens, label, console)
     _print_list(console, "Evidence", ladder.evidence)
     needs = [
         f"{need.step}: {need.need} ({_some(need.tasks)})" + (f": {need.reason}" if need.reason else "")
@@ -119,6 +121,41 @@ def _print_ladder(ladder: LadderResult, console: Console) -> None:
         more = len(needs) - _NEEDS_SHOWN
         needs = [*needs[:_NEEDS_SHOWN], f"and {more} more kinds of need, all of them in the report"]
     _print_list(console, "What would settle the undetermined transitions", needs)
+
+
+def print_tokens(tokens: TokenResult, label: dict[str, str], console: Console) -> None:
+    """Print the means over prompts at each checkpoint, and the changes."""
+
+    def cell(metrics: dict[str, Metric], name: str) -> str:
+        metric = metrics.get(name)
+        if metric is None or metric.value is None:
+            return words.NONE
+        p = f" p {words.p_value(metric.p)}" if metric.p is not None else ""
+        return f"{words.number(metric.value)} {words.interval(metric.low, metric.high)}{p}".replace("  ", " ")
+
+    names = ("token_entropy", "surprisal", "branching_factor")
+    _print_rows(
+        console,
+        ("tokens", "samples", "entropy (nats)", "surprisal (nats)", "branching factor"),
+        [
+            (label.get(name, name), f"{rung.sequences:,}", *(cell(rung.per_input, key) for key in names))
+            for name, rung in tokens.checkpoints.items()
+            if rung.sequences
+        ],
+    )
+    _print_rows(
+        console,
+        ("change of tokens", "prompts", "entropy (nats)", "surprisal (nats)", "branching factor"),
+        [
+            (
+                words.step_words(step.from_, step.to, label),
+                str(step.paired),
+                *(cell(step.metrics, f"{key}_change") for key in names),
+            )
+            for step in tokens.transitions
+            if step.paired
+        ],
+    )
 
 
 def _some(tasks: Sequence[str]) -> str:

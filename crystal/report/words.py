@@ -106,6 +106,13 @@ def interval(low: float | None, high: float | None) -> str:
     return f"[{number(low) if low is not None else '…'}, {number(high) if high is not None else '…'}]"
 
 
+ABOUT_TOKENS = (
+    "Of the tokens that were drawn: mean entropy and mean negative log-probability (surprisal) in nats, and "
+    "2 to the power of the former in bits (branching factor). Means are over the tokens of each prompt, then "
+    "over prompts; intervals come from how sequences of one prompt vary."
+)
+
+
 def spelled(name: str) -> str:
     """Turn a metric's name into words."""
     words = {"jsd": "JSD", "tv": "total variation", "kl": "KL", "wasserstein1": "Wasserstein-1"}

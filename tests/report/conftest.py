@@ -9,6 +9,7 @@ import pytest
 
 from crystal.phases.results import (
     CHECKPOINT_METRICS,
+    TOKEN_METRICS,
     TRANSITION_METRICS,
     ChangePoint,
     CheckpointResult,
@@ -22,6 +23,10 @@ from crystal.phases.results import (
     PhaseReport,
     SeedResult,
     TaskResult,
+    TokenCheckpoint,
+    TokenGroup,
+    TokenResult,
+    TokenTransition,
     TransitionResult,
 )
 
@@ -182,3 +187,49 @@ def make_report(
 @pytest.fixture(scope="session", name="make_report")
 def make_report_fixture() -> Callable[..., PhaseReport]:
     return make_report
+
+
+def make_tokens() -> TokenResult:
+    """Make token results of one task, with a number that is unknown."""
+    rng = random.Random(5)  # noqa: S311 - numbers to look at, not secrets
+
+    def metric(name: str) -> Metric:
+        made = make_metric(name, rng)
+        made.unit = "nats" if "entropy" in name or "surprisal" in name else "1"
+        return made
+
+    def group() -> TokenGroup:
+        checkpoints = {
+            name: TokenCheckpoint(
+                sequences=240,
+                tokens=1777,
+                missing=3,
+                prompts=8,
+                per_input={name: metric(name) for name in TOKEN_METRICS},
+                across_input={"token_entropy_spread": metric("token_entropy_spread")},
+            )
+            for name, _, _ in RUNGS
+        }
+        transitions = [
+            TokenTransition(
+                from_=RUNGS[i][0],
+                to=RUNGS[i + 1][0],
+                paired=8,
+                unpaired=1,
+                metrics={
+                    "token_entropy_change": metric("token_entropy_change"),
+                    "surprisal_change": Metric(unit="nats", reason="no prompt has logprobs on both sides"),
+                },
+            )
+            for i in range(len(RUNGS) - 1)
+        ]
+        return TokenGroup(checkpoints=checkpoints, transitions=transitions)
+
+    whole = group()
+    tasks = {"coin": group(), "<script>": group()}
+    return TokenResult(checkpoints=whole.checkpoints, transitions=whole.transitions, tasks=tasks)
+
+
+@pytest.fixture(scope="session", name="make_tokens")
+def make_tokens_fixture() -> Callable[..., TokenResult]:
+    return make_tokens
