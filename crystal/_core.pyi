@@ -100,6 +100,15 @@ def token_state(
     threads: int,
     path: str,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
+def token_curve(
+    logits: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16],
+    type: str,
+    tokens: npt.NDArray[np.int64],
+    temperatures: npt.NDArray[np.float64],
+    ignored_id: int,
+    threads: int,
+    path: str,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
 
 # sequences
 def count_sequences(

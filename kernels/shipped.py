@@ -13,6 +13,7 @@ from functools import partial
 
 import torch
 
+from .curve_launch import MOST, launch_curves
 from .token_fields import LEVELS
 from .token_launch import Block, block_for, launch_state, launch_stats
 
@@ -74,12 +75,35 @@ def token_stats() -> Iterator[Case]:
                 yield Case(f"{name}, a part", launch, {"state_kernel": turn})
 
 
-def _turn(block: Block, bits: int, limits: Mapping[str, float]) -> Stream:
+def temperature_curve() -> Iterator[Case]:
+    """Yield the temperature kernel: dtypes x (one temperature, a chain, two of a row's own, the most)."""
+    limits = {"one": 12.5, "T, T/2, T/4": 23.0, "two a row": 19.0, "most": 109.0}
+    for dtype, bits in _BITS.items():
+        block = block_for(1 << 17, dtype)
+        logits = torch.empty((8192, 1 << 17), dtype=getattr(torch, dtype), device="meta")
+        tokens = torch.empty(8192, dtype=torch.int64, device="meta")
+        grids = {
+            "one": torch.ones(1, 1, dtype=torch.float64),
+            "T, T/2, T/4": torch.tensor([[1.0], [0.5], [0.25]], dtype=torch.float64),
+            "two a row": torch.ones(2, 8192, dtype=torch.float64),
+            "most": torch.linspace(1.0, 1.9, MOST, dtype=torch.float64)[:, None],
+        }
+        for name, grid in grids.items():
+            # A temperature stores its three sums, and there is one maximum.
+            turn = _turn(
+                block, bits, {"sm_90": limits[name]} if dtype == "bfloat16" else {}, 3 * len(grid) + 1
+            )
+            launch = partial(launch_curves, logits, tokens, grid, ignored_id=-100)
+            yield Case(f"{dtype}, {name}", launch, {"curve_kernel": turn})
+
+
+def _turn(block: Block, bits: int, limits: Mapping[str, float], stores: int = 16) -> Stream:
     """Return the turn of a layout [J, R, W] with a thread a lane: `runs` runs of 16 bytes."""
-    return Stream(block.runs * 128 // bits, block.runs * 16, limits)
+    return Stream(block.runs * 128 // bits, block.runs * 16, limits, stores)
 
 
 # Name -> the function that yields the cases of that kernel.
 FAMILIES: dict[str, Callable[[], Iterator[Case]]] = {
     "token_stats": token_stats,
+    "temperature_curve": temperature_curve,
 }

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from crystal.errors import SettingsError
-from crystal.kernels.token_merge import finish
+from crystal.kernels.curve_merge import finish_curves
 from crystal.ops import token_backends, token_inputs
 from crystal.ops.core import load
 from crystal.ops.token_backends import Backend
-
-_LOG2E = 1.4426950408889634
+from crystal.ops.token_inputs import TokenInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,19 @@ def temperature_curve(
     logits: Any,
     temperatures: Sequence[float],
     *,
+    tokens: Any = None,
     backend: Backend = "auto",
+    ignored_id: int = token_inputs.IGNORED_ID,
     dtype: str | None = None,
     threads: int = 0,
 ) -> TemperatureCurve:
-    """Return entropy, energy and heat capacity over a grid of temperatures.
+    """Return entropy, energy and heat capacity over a grid of temperatures, from one read of the logits.
 
-    The "cpu" backend takes each row from memory once and keeps it in the cache for the other temperatures;
-    "torch" works in blocks of rows. Triton has no form of this yet, so tensors on a GPU go to "torch".
+    With m the largest logit of a row and d = x - m, every temperature keeps s = sum e, t = sum e d and
+    u = sum e d^2 of e = exp(d / T): S = log s - t / (T s), E = -(m + t / s), C = (u / s - (t / s)^2) / T^2.
+    Temperatures T, T/2 and T/4 of one grid share an exponential, so grids with such pairs cost less. "cpu"
+    reads the logits once, whatever the grid is; "triton" once for every sixteen temperatures; "torch" works
+    in blocks of 64 MiB.
 
     Parameters
     ----------
@@ -61,9 +66,9 @@ def temperature_curve(
         [tokens, vocabulary] or [batch, time, vocabulary]; kinds and dtypes as in :func:`crystal.token_stats`.
     temperatures : sequence of float
         One or more, 1e-4 to 1e4, in any order.
-    backend : {"auto", "cpu", "torch"}
-        As in :func:`crystal.token_stats`.
-    dtype, threads
+    tokens : array of integers, optional
+        Ids of the leading shape; only `ignored_id` among them matters: such rows are not read (status 4).
+    backend, ignored_id, dtype, threads
         As in :func:`crystal.token_stats`.
 
     Returns
@@ -74,7 +79,7 @@ def temperature_curve(
     Raises
     ------
     SettingsError
-        On wrong input, or for backend "triton".
+        On wrong input, before any work.
 
     Examples
     --------
@@ -85,44 +90,56 @@ def temperature_curve(
     >>> print(np.round(curve.energy, 4), np.round(curve.heat_capacity, 4))
     [[-0.8808 -0.7311]] [[0.42   0.1966]]
     """
-    grid = [token_inputs.check_temperature(t) for t in temperatures]
-    if not grid:
+    grid = np.array([token_inputs.check_temperature(t) for t in temperatures], np.float64)
+    if not grid.size:
         raise SettingsError("no temperature given", where="temperatures")
-    shape = tuple(getattr(logits, "shape", ()))
-    given = token_inputs.check(logits, np.zeros(shape[:-1], np.int64), dtype=dtype)
-    if backend == "auto" and given.on_gpu:
-        backend = "torch"
+    given = check_rows(logits, tokens, ignored_id=ignored_id, dtype=dtype)
     name = token_backends.choose(given, backend)
-    if name == "triton":
-        raise SettingsError("has no temperature curve", where="backend", fix='use backend="auto"')
-    xp = token_backends.array_library(given)
-    if name == "cpu":
-        array, ids = token_backends.as_numpy(given), token_backends.ids_of(given)
-        floats, counts = load().token_state(
-            array, given.dtype, ids, None, grid, "standard", token_inputs.IGNORED_ID, 0, threads, "best"
+    *curves, status = curves_at(given, grid[:, None], name, ignored_id=ignored_id, threads=threads)
+    entropy, energy, capacity = (curve.T.reshape((*given.shape, grid.size)) for curve in curves)
+    return TemperatureCurve(grid, entropy, energy, capacity, status.reshape(given.shape))
+
+
+def check_rows(logits: Any, tokens: Any, *, ignored_id: int, dtype: str | None) -> TokenInput:
+    """Check logits whose tokens only say which rows are ignored: none where they are absent."""
+    if tokens is None:
+        shape = tuple(getattr(logits, "shape", ()))[:-1]
+        tokens = np.full(shape, 1 if ignored_id == 0 else 0, np.int64)
+    return token_inputs.check(logits, tokens, ignored_id=ignored_id, dtype=dtype, first_id=0)
+
+
+def curves_at(
+    given: TokenInput,
+    temperatures: npt.NDArray[np.float64],
+    backend: str,
+    *,
+    ignored_id: int,
+    threads: int = 0,
+) -> tuple[Any, Any, Any, Any]:
+    """Return entropy, energy, heat capacity [temperatures, tokens] and status [tokens] of checked logits.
+
+    `temperatures` is [temperatures, 1] for all tokens, or [temperatures, tokens].
+    """
+    grid = np.ascontiguousarray(temperatures, np.float64)
+    if backend == "cpu":
+        ids = token_backends.ids_of(given)
+        maximum, sums = load().token_curve(
+            token_backends.as_numpy(given), given.dtype, ids, grid, ignored_id, threads, "best"
         )
-        states = [
-            (token_backends.like(given, floats[:, k]), token_backends.like(given, counts[:, k]))
-            for k in range(len(grid))
-        ]
+        curves = finish_curves(np, maximum, sums, grid, ids.reshape(-1) == ignored_id)
+        return tuple(token_backends.like(given, curve) for curve in curves)
+    torch = token_inputs.need_torch("this backend computes with torch")
+    logits, tokens = token_backends.as_torch(given)
+    ignored = tokens.reshape(-1) == ignored_id
+    known = torch.from_numpy(grid)
+    if backend == "triton":
+        from crystal.kernels.curve_launch import launch_curves
+
+        maximum, sums = launch_curves(logits, tokens, known, ignored_id=ignored_id)
     else:
-        states = [
-            token_backends.state(given, t, name, level="standard", ignored_id=token_inputs.IGNORED_ID)
-            for t in grid
-        ]
-    curves: list[Any] = []
-    status: Any = None
-    for t, (state_floats, state_counts) in zip(grid, states, strict=True):
-        results, places = finish(xp, state_floats, state_counts, t)
-        status = places[3]
-        maximum, shift, s, first = state_floats[:4]
-        with np.errstate(all="ignore"):
-            # sum p x, from the centred sums: the maximum, and how far the mean lies below it.
-            below = first / s - (maximum * (_LOG2E / t) - shift)
-            energy = -(maximum + t * below / _LOG2E)
-        energy = xp.where(status == 0, energy, results[2])  # NaN as the entropy is
-        curves.append((results[2], energy, results[3]))
-    entropy, energy, capacity = (
-        xp.stack([curve[i] for curve in curves], -1).reshape((*given.shape, len(grid))) for i in range(3)
-    )
-    return TemperatureCurve(np.array(grid), entropy, energy, capacity, status.reshape(given.shape))
+        from crystal.kernels.curve_reference import reference_curves
+
+        precision = torch.float64 if given.dtype == "float64" else torch.float32
+        maximum, sums = reference_curves(logits, ignored, known.to(logits.device), precision)
+    curves = finish_curves(torch, maximum, sums, known.to(logits.device), ignored)
+    return tuple(c.numpy() for c in curves) if given.kind == "numpy" else curves

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "crystal/token_curve.hpp"
 #include "crystal/token_stats.hpp"
 #include "families.hpp"
 #include "interrupt.hpp"
@@ -18,6 +19,7 @@ namespace crystal::bindings {
 namespace {
 
 using Ids = py::array_t<std::int64_t, py::array::c_style>;
+using Temperatures = py::array_t<double, py::array::c_style>;
 using Chosen = py::array_t<float, py::array::c_style>;
 
 LogitType logit_type(const std::string& name, const py::array& logits) {
@@ -95,6 +97,29 @@ py::tuple token_state(const py::array& logits, const std::string& type, const Id
     return py::make_tuple(floats, counts);
 }
 
+// Temperatures [count, 1] for all rows, or [count, rows].
+py::tuple token_curve(const py::array& logits, const std::string& type, const Ids& tokens,
+                      const Temperatures& temperatures, std::int64_t ignored_id, std::size_t threads,
+                      const std::string& path) {
+    const TokenRows rows = token_rows(logits, type, tokens, ignored_id, 0);
+    const auto n = static_cast<py::ssize_t>(rows.rows);
+    if (temperatures.ndim() != 2 || (temperatures.shape(1) != 1 && temperatures.shape(1) != n))
+        throw std::invalid_argument("temperatures are [count, 1] or [count, rows]");
+    const py::ssize_t count = temperatures.shape(0);
+    const TokenTemperatures grid{{temperatures.data(), static_cast<std::size_t>(temperatures.size())},
+                                 static_cast<std::size_t>(count),
+                                 temperatures.shape(1) != 1};
+    py::array_t<double> maximum(n), sums({py::ssize_t{3}, count, n});
+    const TokenCurves out{{maximum.mutable_data(), rows.rows},
+                          {sums.mutable_data(), static_cast<std::size_t>(sums.size())}};
+    const TokenPath way = token_path(path);
+    run_interruptible([&](StopFlag stop) {
+        token_curves(rows, grid, way, threads, out, stop);
+        return true;
+    });
+    return py::make_tuple(maximum, sums);
+}
+
 }  // namespace
 
 void bind_tokens(py::module_& m) {
@@ -104,6 +129,9 @@ void bind_tokens(py::module_& m) {
     m.def("token_state", &token_state, py::arg("logits").noconvert(), py::arg("type"),
           py::arg("tokens").noconvert(), py::arg("chosen").noconvert().none(true), py::arg("temperatures"),
           py::arg("level"), py::arg("ignored_id"), py::arg("first_id"), py::arg("threads"), py::arg("path"));
+    m.def("token_curve", &token_curve, py::arg("logits").noconvert(), py::arg("type"),
+          py::arg("tokens").noconvert(), py::arg("temperatures").noconvert(), py::arg("ignored_id"),
+          py::arg("threads"), py::arg("path"));
 }
 
 }  // namespace crystal::bindings

@@ -2,7 +2,7 @@
 // entered only after the processor was asked. Nothing here is visible outside but one function, and nothing
 // of the standard library is instantiated: a copy compiled with these flags could otherwise serve the whole
 // program.
-#include "token_row.hpp"
+#include "token_curve_row.hpp"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include <immintrin.h>
@@ -25,6 +25,7 @@ struct Avx8 {
 
     static Avx8 all(float x) { return {_mm256_set1_ps(x)}; }
     static Avx8 load(const float* x) { return {_mm256_loadu_ps(x)}; }
+    void store(float* x) const { _mm256_storeu_ps(x, v); }
     static Avx8 load_float16(const std::uint16_t* x) {
         return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))};
     }
@@ -75,6 +76,8 @@ inline Avx8 add_exponent(Avx8 p, Avx8 shifted) {
 
 RowFunction avx2_row(LogitType type, TokenLevel level) { return row_function<Avx8>(type, level); }
 
+CurveFunction avx2_curve(LogitType type) { return curve_function<Avx8>(type); }
+
 }  // namespace crystal::tokens
 
 #else
@@ -82,6 +85,8 @@ RowFunction avx2_row(LogitType type, TokenLevel level) { return row_function<Avx
 namespace crystal::tokens {
 
 RowFunction avx2_row(LogitType, TokenLevel) { return nullptr; }
+
+CurveFunction avx2_curve(LogitType) { return nullptr; }
 
 }  // namespace crystal::tokens
 

@@ -14,6 +14,29 @@ struct Sums {
 
 using RowFunction = Sums (*)(const void* x, std::size_t count, float scale, float chosen);
 
+// Temperatures T, T/2, T/4: their places in the grid, and log2(e) / T.
+struct CurveChain {
+    float scale;
+    int steps;
+    std::size_t places[3];
+};
+
+struct CurveGrid {
+    const CurveChain* chain;
+    std::size_t chains;
+    const double* temperature;
+    std::size_t temperatures;
+};
+
+// Adds a row to sums [temperatures, 3], which are zero, and returns its largest logit.
+using CurveFunction = double (*)(const void* x, std::size_t count, const CurveGrid& grid, double* sums);
+
+// Moves sums to a maximum that is larger by -delta.
+void move_curves(const CurveGrid& grid, double delta, double* sums);
+
+CurveFunction scalar_curve(LogitType type);
+CurveFunction avx2_curve(LogitType type);
+
 RowFunction scalar_row(LogitType type, TokenLevel level);
 
 // nullptr where the build has no AVX2.

@@ -31,19 +31,24 @@ inline void move_sums(Sums& row, double delta) {
     row.above = a * row.above;
 }
 
-// 2^d for d <= 0, relative error below 2e-7; d below -125 counts as -125, NaN stays NaN. Adding 1.5 * 2^23
-// rounds to an integer that then sits in the low bits, from where it is added to the exponent.
+// 2^f with the exponent raised by the integer in the low bits of `shifted`; f is -0.5 to 0.5.
 template <class V>
-inline V exp2_lanes(V d) {
-    const V magic = V::all(12582912.0F);
-    const V shifted = d + magic;
-    const V f = d - (shifted - magic);
+inline V exp2_fraction(V f, V shifted) {
     V p = fma(V::all(0x1.5bb994p-10F), f, V::all(0x1.3cea84p-7F));
     p = fma(p, f, V::all(0x1.c6b754p-5F));
     p = fma(p, f, V::all(0x1.ebf9bcp-3F));
     p = fma(p, f, V::all(0x1.62e42ap-1F));
     p = fma(p, f, V::all(1.0F));
     return add_exponent(p, shifted);
+}
+
+// 2^d for d <= 0, relative error below 2e-7; d below -125 counts as -125, NaN stays NaN. Adding 1.5 * 2^23
+// rounds to an integer that then sits in the low bits, from where it is added to the exponent.
+template <class V>
+inline V exp2_lanes(V d) {
+    const V magic = V::all(12582912.0F);
+    const V shifted = d + magic;
+    return exp2_fraction(d - (shifted - magic), shifted);
 }
 
 template <class V, bool Standard, bool All>

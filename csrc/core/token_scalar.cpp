@@ -1,5 +1,5 @@
 // The path without vector instructions: eight lanes as an array, every operation rounded as AVX2 rounds it.
-#include "token_row.hpp"
+#include "token_curve_row.hpp"
 
 namespace crystal::tokens {
 namespace {
@@ -16,6 +16,9 @@ struct Scalar8 {
     }
     static Scalar8 load(const float* x) {
         return each([x](int i) { return x[i]; });
+    }
+    void store(float* x) const {
+        for (int i = 0; i < 8; ++i) x[i] = v[i];
     }
     static Scalar8 load_float16(const std::uint16_t* x) {
         return each([x](int i) { return Float16::value(x[i]); });
@@ -94,5 +97,7 @@ Scalar8 add_exponent(const Scalar8& p, const Scalar8& shifted) {
 }  // namespace
 
 RowFunction scalar_row(LogitType type, TokenLevel level) { return row_function<Scalar8>(type, level); }
+
+CurveFunction scalar_curve(LogitType type) { return curve_function<Scalar8>(type); }
 
 }  // namespace crystal::tokens
