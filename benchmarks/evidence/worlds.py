@@ -64,7 +64,8 @@ def _dirichlet(options: int, prompts: int, random: np.random.Generator) -> Float
 def _pool(options: int) -> tuple[Floats, ...]:
     """Changes of planted ladders: float64 [2, 8, K] each."""
     changes = []
-    for seed, kind in enumerate(sorted(KINDS)):
+    kinds = [kind for kind in sorted(KINDS) if options > 2 or kind != "blend"]  # a blend has no room in two
+    for seed, kind in enumerate(kinds):
         # A remelting, an escape and a return are there too: every change is taken in both directions.
         p = ladder(kind, tasks=3, prompts=8, options=options, families=("all",), seed=seed).probabilities
         for task in p:
