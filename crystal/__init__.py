@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crystal.ops.sequences import count_sequences as count_sequences
     from crystal.ops.token_curves import temperature_curve as temperature_curve
     from crystal.ops.token_fold import fold as fold
+    from crystal.ops.token_shift import shift_classes as shift_classes
     from crystal.ops.token_states import merge_token_states as merge_token_states
     from crystal.ops.token_states import token_state as token_state
     from crystal.ops.tokens import token_stats as token_stats
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from crystal.phases.settings import Settings as Settings
     from crystal.readers.stream import read as read
     from crystal.states.measurement import Measurement as Measurement
+    from crystal.statistics.cooling import cooling_test as cooling_test
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
     from crystal.statistics.entropy import entropy as entropy
 
@@ -37,6 +39,7 @@ _HOMES = {
     "Settings": "crystal.phases.settings",
     "analyze": "crystal.analysis",
     "classify": "crystal.phases.classify",
+    "cooling_test": "crystal.statistics.cooling",
     "count_sequences": "crystal.ops.sequences",
     "divergence_matrix": "crystal.statistics.divergence",
     "entropy": "crystal.statistics.entropy",
@@ -47,6 +50,7 @@ _HOMES = {
     "ngram_counts": "crystal.ops.ngrams",
     "ngram_overlap": "crystal.ops.ngrams",
     "read": "crystal.readers.stream",
+    "shift_classes": "crystal.ops.token_shift",
     "temperature_curve": "crystal.ops.token_curves",
     "token_state": "crystal.ops.token_states",
     "token_stats": "crystal.ops.tokens",
@@ -60,6 +64,7 @@ __all__ = [
     "__version__",
     "analyze",
     "classify",
+    "cooling_test",
     "count_sequences",
     "divergence_matrix",
     "entropy",
@@ -70,6 +75,7 @@ __all__ = [
     "ngram_counts",
     "ngram_overlap",
     "read",
+    "shift_classes",
     "temperature_curve",
     "token_state",
     "token_stats",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,23 +73,8 @@ def fold(stats: TokenStats, offsets: Any = None) -> SequenceSums:
     >>> print(sums.tokens, np.round(sums.entropy / np.log(2), 6))
     [1 1] [1. 1.]
     """
-    status = _host(stats.status)
-    size = status.size
-    if offsets is None:
-        if status.ndim != 2:
-            raise SettingsError("needed for stats of shape [tokens]", where="offsets")
-        edges = np.arange(status.shape[0] + 1, dtype=np.int64) * status.shape[1]
-    else:
-        edges = _host(offsets)
-        if edges.dtype.kind not in "iu" or edges.ndim != 1 or edges.size == 0:
-            raise SettingsError(
-                "wrong kind", where="offsets", expected="integers of shape [sequences + 1]", got=repr(offsets)
-            )
-        edges = edges.astype(np.int64)
-        if edges[0] != 0 or edges[-1] != size or (np.diff(edges) < 0).any():
-            raise SettingsError(
-                "not the borders of sequences", where="offsets", expected=f"0, ascending, {size}"
-            )
+    status = host(stats.status)
+    edges = borders(status.shape, offsets)
     sequences = edges.size - 1
     owner = np.repeat(np.arange(sequences), np.diff(edges))
     good = status.ravel() == 0
@@ -104,14 +90,39 @@ def fold(stats: TokenStats, offsets: Any = None) -> SequenceSums:
     for name in _SUMS:
         values = getattr(stats, name)
         if values is not None:
-            sums[name] = total(_host(values).ravel()[good].astype(np.float64), good)
+            sums[name] = total(host(values).ravel()[good].astype(np.float64), good)
     if stats.n_greater is not None:
-        sums["greedy"] = count(_host(stats.n_greater).ravel() == 0)
+        sums["greedy"] = count(host(stats.n_greater).ravel() == 0)
     if token_inputs.is_torch(stats.status):
         torch = token_inputs.need_torch("the statistics are tensors")
         sums = {name: torch.from_numpy(array).to(stats.status.device) for name, array in sums.items()}
     return SequenceSums(**sums)
 
 
-def _host(array: Any) -> Any:
+def borders(shape: tuple[int, ...], offsets: Any) -> Any:
+    """Return where sequences begin and end, int64 [sequences + 1], for statistics of a shape.
+
+    Raises
+    ------
+    SettingsError
+        If the offsets do not ascend from 0 to the number of tokens, or are needed and absent.
+    """
+    if offsets is None:
+        if len(shape) != 2:
+            raise SettingsError("needed for stats of shape [tokens]", where="offsets")
+        return np.arange(shape[0] + 1, dtype=np.int64) * shape[1]
+    size = math.prod(shape)
+    edges = host(offsets)
+    if edges.dtype.kind not in "iu" or edges.ndim != 1 or edges.size == 0:
+        raise SettingsError(
+            "wrong kind", where="offsets", expected="integers of shape [sequences + 1]", got=repr(offsets)
+        )
+    edges = edges.astype(np.int64)
+    if edges[0] != 0 or edges[-1] != size or (np.diff(edges) < 0).any():
+        raise SettingsError("not the borders of sequences", where="offsets", expected=f"0, ascending, {size}")
+    return edges
+
+
+def host(array: Any) -> Any:
+    """Return a tensor or array as a NumPy array in CPU memory."""
     return array.detach().cpu().numpy() if token_inputs.is_torch(array) else np.asarray(array)
