@@ -38,6 +38,7 @@ def analyze(
     alpha: options.Alpha = 0.05,
     seed: options.Seed = 0,
     order: options.Order = None,
+    change_points: options.ChangePoints = "cuts",
     setting: options.Set = None,
     fail_on: options.FailOn = None,
     overwrite: options.Overwrite = False,
@@ -56,7 +57,7 @@ def analyze(
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     gates = gate.parse(fail_on)
-    chosen = options.settings(alpha, seed, order, setting)
+    chosen = options.settings(alpha, seed, order, setting, change_points)
     if out is not None and (replaced := check_folder(out, overwrite=overwrite)):
         screen.say(f"replacing {replaced}")
     with screen.progress() as progress:

@@ -82,6 +82,15 @@ Order = Annotated[
         show_default=False,
     ),
 ]
+ChangePoints = Annotated[
+    str,
+    typer.Option(
+        "--change-points",
+        metavar="METHOD",
+        help="How transitions of a long ladder are found: cuts, or the scan of Arnold et al. with their "
+        "linear, TV or JS dissimilarity (arnold-linear, arnold-tv, arnold-js).",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -136,7 +145,9 @@ def names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
-def settings(alpha: float, seed: int, order: str | None, items: list[str] | None) -> Settings:
+def settings(
+    alpha: float, seed: int, order: str | None, items: list[str] | None, change_points: str = "cuts"
+) -> Settings:
     """Put the settings of a classification together.
 
     Raises
@@ -148,7 +159,12 @@ def settings(alpha: float, seed: int, order: str | None, items: list[str] | None
 
     from crystal.phases.settings import Settings
 
-    given: dict[str, Any] = {"alpha": alpha, "seed": seed, "order": names(order)}
+    given: dict[str, Any] = {
+        "alpha": alpha,
+        "seed": seed,
+        "order": names(order),
+        "change_points": change_points,
+    }
     for item in items or ():
         name, equals, value = (part.strip() for part in item.partition("="))
         if not equals or not name:

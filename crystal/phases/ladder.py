@@ -15,7 +15,7 @@ from crystal.ops.resampling import stream_key
 from crystal.phases.checkpoints import checkpoint_result
 from crystal.phases.clauses import Clauses, decide_clauses
 from crystal.phases.evidence import sentences
-from crystal.phases.long_ladders import change_points
+from crystal.phases.long_ladders import scan_ladder
 from crystal.phases.results import (
     CheckpointResult,
     FamilyResult,
@@ -81,11 +81,13 @@ def judge(
     whole = [groups[ALL] for groups in units.values()]
     promptabilities = [[c.metrics["promptability"].value for c in unit.checkpoints] for unit in whole]
     decided = [pair for unit in whole for pair in zip(unit.comparisons, unit.evidence, strict=True)]
+    changes, scan = scan_ladder(tables, settings)
     result = LadderResult(
         picture_holds=clauses.picture_holds,
         clauses=clauses.results,
         evidence=[],
-        change_points=change_points(tables, settings),
+        change_points=changes,
+        change_scan=scan,
         sensitivity=sensitivity(decided, tables, promptabilities, clauses, settings),
         controls=controls(tables, settings),
         checkpoints=[

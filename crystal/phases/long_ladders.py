@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from crystal.ops.resampling import stream_key
-from crystal.phases.results import ChangePoint
+from crystal.phases.results import ChangePoint, ChangeScan
 from crystal.phases.settings import Settings
-from crystal.states.tables import Counts, TaskTable
-from crystal.statistics.change_points import find_change_point
+from crystal.samples import Checkpoint
+from crystal.states.tables import Counts, Floats, TaskTable
+from crystal.statistics.arnold import Dissimilarity, arnold_scan
+from crystal.statistics.segmentation import find_transitions
 
 FEWEST_CHECKPOINTS = 3
 """With two checkpoints there is one place to cut."""
-SIMULATED_CELLS = 20_000_000
-"""Cells of simulated tables that are held at once."""
+SCAN_DRAWS = 499
+"""Most permutations of a scan, which stops for nothing."""
 
 
-def change_points(tables: Sequence[TaskTable], settings: Settings) -> list[ChangePoint]:
-    """Find the cut of the ladder with the largest G over every task and prompt, with its p and its interval.
+def scan_ladder(
+    tables: Sequence[TaskTable], settings: Settings
+) -> tuple[list[ChangePoint], ChangeScan | None]:
+    """Find the transitions of a ladder over every task and prompt, as ``settings.change_points`` says.
 
-    Only prompts that were sampled at every checkpoint take part. The list is empty where there are none, or
-    fewer than three checkpoints.
+    Only prompts that were sampled at every checkpoint take part; a scan of Arnold et al. takes exact
+    distributions where no prompt was sampled so, and then has a curve and no test.
 
     Parameters
     ----------
@@ -32,49 +38,99 @@ def change_points(tables: Sequence[TaskTable], settings: Settings) -> list[Chang
 
     Returns
     -------
-    list of ChangePoint
-        At most one; ``at`` names the first checkpoint after the change, ``low`` and ``high`` the first and
-        last that the data do not exclude.
+    tuple of list of ChangePoint and ChangeScan or None
+        The transitions in ladder order, none where the ladder is not shown to change; and how they were
+        sought, None with fewer than three checkpoints or without prompts at every checkpoint.
     """
     rungs = tables[0].checkpoints
     if len(rungs) < FEWEST_CHECKPOINTS:
-        return []
-    counts = _blocks(tables)
-    if not counts.size:
-        return []
-    found = find_change_point(
-        counts,
-        [rung.step for rung in rungs],
+        return [], None
+    tables = sorted(tables, key=lambda table: table.task)
+    key = stream_key("change point", tables[0].ladder)
+    sampled = _stacked([_sampled(table) for table in tables])
+    if settings.change_points != "cuts":
+        kind = cast(Dissimilarity, settings.change_points.removeprefix("arnold-"))
+        return _scan(
+            sampled if sampled.size else _stacked([_exact(table) for table in tables]),
+            kind,
+            rungs,
+            settings,
+            key,
+        )
+    found = find_transitions(
+        sampled,
         alpha=settings.alpha,
         permutations=settings.draws,
         exceedances=settings.exceedances,
-        draws=int(np.clip(SIMULATED_CELLS // counts.size, 40, 400)),
         seed=settings.seed,
-        key=stream_key("change point", tables[0].ladder),
+        key=key,
         threads=settings.threads,
     )
     if found is None:
-        return []
-    return [
+        return [], None
+    changes = [
         ChangePoint(
-            at=rungs[found.position].name,
-            low=rungs[found.low].name,
-            high=rungs[found.high].name,
-            p=found.p,
-            # A cut that is pinned to one step between neighbours is gradual within it at most.
-            gradual=found.gradual and found.low != found.high,
+            at=rungs[change.position].name,
+            low=rungs[change.low].name,
+            high=rungs[change.high].name,
+            p=change.p,
+            gradual=change.gradual,
         )
+        for change in found.transitions
     ]
+    return changes, ChangeScan(method="cuts", prompts=len(sampled), p=found.p, order_p=found.order_p)
 
 
-def _blocks(tables: Sequence[TaskTable]) -> Counts:
-    """Stack the prompts of all tasks, int64 [B, C, K], options that a task lacks as zeros."""
-    parts = []
-    for table in sorted(tables, key=lambda table: table.task):
-        everywhere = (table.counts.sum(axis=2) > 0).all(axis=0)
-        counts = table.counts[:, everywhere].transpose(1, 0, 2)
-        parts.append(counts[..., counts.sum(axis=(0, 1)) > 0])
+def _scan(
+    values: Counts | Floats, kind: Dissimilarity, rungs: Sequence[Checkpoint], settings: Settings, key: int
+) -> tuple[list[ChangePoint], ChangeScan | None]:
+    if not values.size:
+        return [], None
+    scan = arnold_scan(
+        values,
+        kind,
+        window=settings.change_window,
+        alpha=settings.alpha,
+        permutations=min(settings.draws, SCAN_DRAWS),
+        seed=settings.seed,
+        key=key,
+        threads=settings.threads,
+    )
+    names = [rung.name for rung in rungs]
+    changes = [
+        ChangePoint(
+            at=names[peak.position], low=names[peak.low], high=names[peak.high], p=peak.p, gradual=None
+        )
+        for peak in scan.peaks
+    ]
+    return changes, ChangeScan(
+        method=f"arnold-{kind}",
+        prompts=len(values),
+        p=scan.p,
+        window=scan.window,
+        curve=scan.curve.tolist(),
+        null=[] if scan.null is None else scan.null.tolist(),
+    )
+
+
+def _sampled(table: TaskTable) -> Counts:
+    everywhere = (table.counts.sum(axis=2) > 0).all(axis=0)
+    counts: Counts = table.counts[:, everywhere].transpose(1, 0, 2)
+    return counts
+
+
+def _exact(table: TaskTable) -> Floats:
+    mass = np.nansum(table.probabilities, axis=2, keepdims=True)
+    everywhere = (table.exact & (mass[..., 0] > 0)).all(axis=0)
+    p = np.nan_to_num(table.probabilities[:, everywhere]) / mass[:, everywhere]
+    result: Floats = p.transpose(1, 0, 2)
+    return result
+
+
+def _stacked(parts: Sequence[npt.NDArray[np.generic]]) -> Counts | Floats:
+    """Stack the prompts of all tasks [B, C, K], options that a task lacks as zeros."""
+    parts = [part[..., part.astype(bool).any(axis=(0, 1))] for part in parts]
     options = max(part.shape[2] for part in parts)
     padded = [np.pad(part, ((0, 0), (0, 0), (0, options - part.shape[2]))) for part in parts]
-    result: Counts = np.concatenate(padded)
+    result: Counts | Floats = np.concatenate(padded)
     return result

@@ -178,10 +178,33 @@ class ChangePoint(msgspec.Struct, kw_only=True):
     """Where a long ladder changes."""
 
     at: str
+    """The first checkpoint after the change."""
     low: str
+    """The same for the first and last place that the data do not exclude; of a drift, all that it spans."""
     high: str
     p: float
-    gradual: bool
+    """Adjusted over all places and all changes of the ladder."""
+    gradual: bool | None
+    """A ramp over several checkpoints describes it better than a step; None where the method does not say."""
+
+
+class ChangeScan(msgspec.Struct, kw_only=True):
+    """How the transitions of a long ladder were sought, and whether anything changes at all."""
+
+    method: str
+    """``cuts``, or the scan of Arnold et al.: ``arnold-linear``, ``arnold-tv``, ``arnold-js``."""
+    prompts: int
+    """Prompts of all tasks that took part: those sampled (or scored) at every checkpoint."""
+    p: float | None = None
+    """Samples' checkpoint labels permuted within each prompt; None if exact."""
+    order_p: float | None = None
+    """The order of the checkpoints permuted; from 10 checkpoints, for ``cuts``."""
+    window: int | None = None
+    """Checkpoints on each side of a cut that the scan compared."""
+    curve: list[float] = []
+    """The scan's dissimilarity at the cut before each checkpoint but the first; plug-in."""
+    null: list[float] = []
+    """Its mean where nothing changes; empty if exact."""
 
 
 class TokenCheckpoint(msgspec.Struct, kw_only=True):
@@ -253,6 +276,7 @@ class LadderResult(msgspec.Struct, kw_only=True):
     clauses: dict[str, ClauseResult]
     evidence: list[str]
     change_points: list[ChangePoint]
+    change_scan: ChangeScan | None = None
     tokens: TokenResult | None = None
     """Where samples have log-probabilities or entropies of their tokens."""
     sequences: dict[str, Any] | None = None

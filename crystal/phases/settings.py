@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from crystal.errors import SettingsError
+
+ChangeMethod = Literal["cuts", "arnold-linear", "arnold-tv", "arnold-js"]
 
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Simulated data sets behind each ``needs_samples``."""
     retention_mass: float = 0.9
     """The option set of a checkpoint holds this share of its samples."""
+    change_points: ChangeMethod = "cuts"
+    """How transitions of a long ladder are found: by cuts, or by the scan of Arnold et al. (2405.17088)."""
+    change_window: int = 5
+    """Checkpoints on each side of a cut that the scan compares."""
     allow_decoding: bool = False
     """Compare checkpoints that were sampled with different decoding settings."""
     order: tuple[str, ...] = ()
@@ -105,6 +113,7 @@ _LEAST = {
     "interval_draws": 20,
     "splits": 2,
     "simulations": 1,
+    "change_window": 1,
     "threads": 0,
 }
 

@@ -199,16 +199,18 @@ def _which(tasks: tuple[str, ...], total: int) -> Child:
 
 
 def _change_points(ladder: LadderResult, label: dict[str, str]) -> Child:
-    if not ladder.change_points:
+    sought = words.scan_words(ladder)
+    if not ladder.change_points and sought is None:
         return None
     rows: list[tuple[Child, list[Child]]] = []
     for point in ladder.change_points:
         ends = f"{label.get(point.low, point.low)} to {label.get(point.high, point.high)}"
-        kind = "gradual: a drift fits no worse" if point.gradual else "abrupt"
-        rows.append((label.get(point.at, point.at), [ends, words.p_value(point.p), kind]))
+        cells: list[Child] = [ends, words.p_value(point.p), words.shape_words(point.gradual)]
+        rows.append((label.get(point.at, point.at), cells))
     return [
         tag("h3", "Change points"),
-        table("Where the ladder changes", ["at", "interval", "p", "shape"], rows),
+        tag("p", sought) if sought else None,
+        table("Where the ladder changes", ["at", "interval", "p", "shape"], rows) if rows else None,
     ]
 
 

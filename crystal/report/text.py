@@ -112,6 +112,23 @@ def _print_ladder(ladder: LadderResult, console: Console) -> None:
     )
     if ladder.tokens is not None:
         print_tokens(ladder.tokens, label, console)
+    if sought := words.scan_words(ladder):
+        console.print(_plain(sought))
+        console.print()
+    _print_rows(
+        console,
+        ("change at", "from", "to", "p", "shape"),
+        [
+            (
+                label.get(point.at, point.at),
+                label.get(point.low, point.low),
+                label.get(point.high, point.high),
+                words.p_value(point.p),
+                words.shape_words(point.gradual),
+            )
+            for point in ladder.change_points
+        ],
+    )
     _print_list(console, "Evidence", ladder.evidence)
     needs = [
         f"{need.step}: {need.need} ({_some(need.tasks)})" + (f": {need.reason}" if need.reason else "")

@@ -228,6 +228,30 @@ def _range(numbers: list[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def shape_words(gradual: bool | None) -> str:
+    """Say what kind of change a change point is."""
+    return {True: "gradual", False: "abrupt", None: "not said by this method"}[gradual]
+
+
+def scan_words(ladder: LadderResult) -> str | None:
+    """Say how change points were sought and whether any were found; None where they were not sought."""
+    scan = ladder.change_scan
+    if scan is None:
+        return None
+    how = (
+        "by cuts"
+        if scan.method == "cuts"
+        else f"by the scan of Arnold et al. ({scan.method.removeprefix('arnold-')}, window {scan.window})"
+    )
+    where = f"over {many(scan.prompts, 'prompt')} at {len(ladder.checkpoints)} checkpoints"
+    if scan.p is None:
+        return f"Sought {how} {where}; exact distributions have a curve and no test."
+    found = many(len(ladder.change_points), "change point")
+    return (
+        f"{found[0].upper()}{found[1:]}, sought {how} {where}; that nothing changes has p {p_value(scan.p)}."
+    )
+
+
 def inputs_words(report: PhaseReport) -> str:
     """Say what was read and what was refused."""
     inputs = report.inputs
