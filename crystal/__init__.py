@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crystal.phases.seed import find_seed as find_seed
     from crystal.phases.settings import Settings as Settings
     from crystal.readers.stream import read as read
+    from crystal.sampling.score import score as score
     from crystal.states.measurement import Measurement as Measurement
     from crystal.statistics.cooling import cooling_test as cooling_test
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
@@ -50,6 +51,7 @@ _HOMES = {
     "ngram_counts": "crystal.ops.ngrams",
     "ngram_overlap": "crystal.ops.ngrams",
     "read": "crystal.readers.stream",
+    "score": "crystal.sampling.score",
     "shift_classes": "crystal.ops.token_shift",
     "temperature_curve": "crystal.ops.token_curves",
     "token_state": "crystal.ops.token_states",
@@ -75,6 +77,7 @@ __all__ = [
     "ngram_counts",
     "ngram_overlap",
     "read",
+    "score",
     "shift_classes",
     "temperature_curve",
     "token_state",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crystal.cli import analyze, classify, convert, demo, doctor, measure, merge, report
+from crystal.cli import analyze, classify, convert, demo, doctor, measure, merge, report, score
 from crystal.cli.guard import guarded
 
 EPILOG = """\b
@@ -48,6 +48,7 @@ for _verb, _examples in (
     (classify.classify, classify.EXAMPLES),
     (report.report, report.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
+    (score.score, score.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (doctor.doctor, doctor.EXAMPLES),
 ):

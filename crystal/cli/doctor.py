@@ -19,7 +19,7 @@ from crystal.cli.screen import Screen
 from crystal.errors import BuildError
 
 _BASE = ("numpy", "pyarrow", "msgspec", "typer", "rich", "zstandard")
-_EXTRAS = {"torch": "token statistics and sampling", "triton": "kernels on a GPU"}
+_EXTRAS = {"torch": "token statistics and scoring", "transformers": "scoring", "triton": "kernels on a GPU"}
 _LITTLE_SPACE = 1 << 30
 
 

@@ -14,7 +14,7 @@ import pytest
 import crystal
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDS_TORCH = {"token_stats", "token_divergence", "temperature_curve", "linear_token_stats"}
+NEEDS_TORCH = {"score", "token_stats", "token_divergence", "temperature_curve", "linear_token_stats"}
 
 
 def _modules() -> list[str]:
