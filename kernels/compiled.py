@@ -1,6 +1,7 @@
 """Compile every shipped configuration for every target, hold the code to the bar, and write ``compiled.md``.
 
-``python -m crystal.kernels.compiled`` is what ``make kernels`` runs; it needs no GPU.
+``python -m crystal.kernels.compiled`` is what ``make kernels`` runs; it needs no GPU. With ``--stale`` it
+only says, by its exit code 0, whether the table no longer belongs to the sources.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-
-from triton import __version__ as triton_version
 
 from .ahead_of_time import TARGETS, Launch, bind, compile_launch, record
 from .disassembly import Anatomy, take_apart
@@ -23,6 +23,7 @@ from .shipped import FAMILIES, Case, Stream
 
 FOLDER = Path(__file__).parent
 TABLE = FOLDER / "compiled.md"
+Job = tuple[str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Row:
 
 
 def fingerprint() -> str:
-    """Return the hash of what the table depends on: the kernels' sources (options among them) and Triton."""
-    digest = hashlib.sha256(f"triton {triton_version}".encode())
+    """Return the hash of what the table depends on: the sources here (they name the options) and Triton."""
+    digest = hashlib.sha256(f"triton {version('triton')}".encode())
     for path in sorted(FOLDER.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -54,7 +55,7 @@ def fingerprint() -> str:
 def written_fingerprint(table: Path = TABLE) -> str | None:
     """Return the fingerprint that a table was written for, None if there is no table."""
     lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
-    return next((line.split()[1].strip("`.") for line in lines if line.startswith("Fingerprint ")), None)
+    return next((line.split("`")[1] for line in lines if line.startswith("Fingerprint ")), None)
 
 
 def misses(anatomy: Anatomy, stream: Stream | None, target: str) -> tuple[str, ...]:
@@ -85,15 +86,28 @@ def _misses(anatomy: Anatomy, stream: Stream | None, target: str) -> Iterator[st
     if anatomy.loop_stores:
         yield f"{anatomy.loop_stores} stores in loops"
     if anatomy.stores > stream.stores:
-        yield f"{anatomy.stores} stores"
+        yield f"{anatomy.stores} stores, at most {stream.stores} wanted"
     per_logit, limit = anatomy.loop / stream.logits, stream.limits.get(target)
     if limit is not None and per_logit > limit:
         yield f"{per_logit:.2f} instructions a logit, at most {limit:g} wanted"
+    if stream.rest and (ratio := unaligned(anatomy, stream)) > 1.3:
+        yield f"rows that are not aligned cost {ratio:.2f} times as much, at most 1.3 wanted"
+
+
+def unaligned(anatomy: Anatomy, stream: Stream, turns: int = 32) -> float:
+    """Return how many times the instructions of an aligned row a row that is not aligned needs, at worst.
+
+    The worst vocabulary is one of `turns` whole tiles: off the boundary, one of them is read under a mask.
+    """
+    straight = anatomy.instructions - anatomy.loop - anatomy.rest
+    masked = -(-stream.logits // stream.rest)
+    worst = straight + (turns - 1) * anatomy.loop + masked * anatomy.rest
+    return worst / (straight + turns * anatomy.loop)
 
 
 @cache
 def _distinct(family: str) -> tuple[tuple[Case, Launch], ...]:
-    """Return the launches of a family, each once: two of one code differ in nothing that is compiled."""
+    """Return the launches of a family; those that Triton compiles to the same code only once."""
     found: dict[str, tuple[Case, Launch]] = {}
     for case in FAMILIES[family]():
         for launch in record(case.launch):
@@ -101,7 +115,7 @@ def _distinct(family: str) -> tuple[tuple[Case, Launch], ...]:
     return tuple(found.values())
 
 
-def jobs(families: list[str] | None = None) -> list[tuple[str, int, str]]:
+def jobs(families: list[str] | None = None) -> list[Job]:
     """Return all that is to be compiled: family, number of its launch, target."""
     return [
         (family, index, target)
@@ -111,12 +125,12 @@ def jobs(families: list[str] | None = None) -> list[tuple[str, int, str]]:
     ]
 
 
-def name(job: tuple[str, int, str]) -> str:
+def name(job: Job) -> str:
     """Return the name of the case that a job belongs to."""
     return _distinct(job[0])[job[1]][0].name
 
 
-def build(job: tuple[str, int, str]) -> Row:
+def build(job: Job) -> Row:
     """Compile one job and check it."""
     family, index, target = job
     case, launch = _distinct(family)[index]
@@ -131,28 +145,39 @@ def table(rows: list[Row]) -> str:
     lines = [
         "# What the compiler makes of the kernels",
         "",
-        "Written by `make kernels`; `make test` fails when it no longer belongs to the sources.",
+        "Written by `make kernels`, without a GPU; `make test` fails when it does not belong to the sources.",
+        'What the columns mean: docs/tokens.md, "What the compiler makes of it".',
         "",
-        f"Fingerprint `{fingerprint()}`, Triton {triton_version}.",
+        f"Fingerprint `{fingerprint()}`, Triton {version('triton')}.",
         "",
-        f"{len(rows)} kernels, {len(bad)} outside the bar.",
+        f"{len(rows)} compiled kernels, {len(bad)} outside the bar{':' if bad else '.'}",
+        *([""] if bad else []),
     ]
-    lines += [
-        f"* {row.family}, {row.case}, {row.kernel}, {row.target}: {'; '.join(row.misses)}" for row in bad
-    ]
-    head = "| configuration | kernel | target | registers | shared | spills | stack | hot loads | per logit |"
+    lines += [f"* {where(row)}: {'; '.join(row.misses)}" for row in bad]
     for family in dict.fromkeys(row.family for row in rows):
-        lines += ["", f"## {family}", "", head, "|---|---|---|---|---|---|---|---|---|"]
+        lines += ["", f"## {family}", "", f"| configuration | kernel | {' | '.join(TARGETS)} |"]
+        lines.append("|---" * (len(TARGETS) + 2) + "|")
+        kernels: dict[tuple[str, str], dict[str, str]] = {}
         for row in rows:
             if row.family == family:
-                a, per_logit = row.anatomy, row.per_logit
-                loads = f"{len(a.loads)} x 128 bits" if a.loads and not row.misses else ", ".join(a.loads)
-                figure = f"{per_logit:.2f}" if per_logit is not None else ""
-                lines.append(
-                    f"| {row.case} | {row.kernel} | {row.target} | {a.registers} | {a.shared} | {a.spills} "
-                    f"| {a.stack} | {loads} | {figure} |"
-                )
+                kernels.setdefault((row.case, row.kernel), {})[row.target] = _cell(row)
+        for (case, kernel), cells in kernels.items():
+            lines.append(f"| {case} | {kernel} | {' | '.join(cells[target] for target in TARGETS)} |")
     return "\n".join(lines) + "\n"
+
+
+def where(row: Row) -> str:
+    """Return the place of a row, in words."""
+    return f"{row.family}, {row.case}, {row.kernel}, {row.target}"
+
+
+def _cell(row: Row) -> str:
+    a, parts = row.anatomy, [f"{row.anatomy.registers}r {row.anatomy.shared}s"]
+    if a.spills or a.stack:
+        parts.append(f"{a.spills} spills {a.stack} stack")
+    if row.per_logit is not None:
+        parts.append(f"{len(a.loads)}x{16 if not row.misses else '?'}B **{row.per_logit:.2f}**")
+    return " ".join(parts)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -160,20 +185,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", action="append", choices=list(FAMILIES), help="print only these")
     parser.add_argument("--output", type=Path, default=TABLE, help="where the table goes")
+    parser.add_argument(
+        "--stale", action="store_true", help="exit with 0 if the table is out of date, else 1"
+    )
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args(arguments)
+    if given.stale:
+        return int(fingerprint() == written_fingerprint())
     todo = jobs(given.family)
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         rows = []
         for done, row in enumerate(pool.map(build, todo), 1):
             rows.append(row)
-            print(f"\r{done} of {len(todo)} kernels", end="", file=sys.stderr, flush=True)  # noqa: T201
-    print(file=sys.stderr)  # noqa: T201
+            if sys.stderr.isatty() or done % 40 == 0 or done == len(todo):
+                print(f"{done} of {len(todo)} kernels compiled", file=sys.stderr)  # noqa: T201
     text = table(rows)
     if given.family:
         print(text)  # noqa: T201
     else:
         given.output.write_text(text, encoding="utf-8")
+    for row in rows:
+        if row.misses:
+            print(where(row), *row.misses, sep="; ", file=sys.stderr)  # noqa: T201
     return int(any(row.misses for row in rows))
 
 

@@ -7,12 +7,20 @@ from triton import cdiv
 
 from .curve_merge import merge_curves
 from .temperature_curve import curve_kernel
-from .token_launch import Block, block_for, splits_for
+from .token_launch import Block, splits_for
 
 _LOG2E = 1.4426950408889634
 # Temperatures of one launch, the most whose sums stay in registers on every target; a longer grid takes as
 # many launches, each of which reads the logits again.
 MOST = 16
+# What no whole tile covers is read this many logits a lane at a time.
+REST = 2
+
+
+def curve_block(vocabulary: int, dtype: str) -> Block:
+    """Return the layout: a lane holds half of what it holds in token_stats, for many sums need registers."""
+    wide = 2 if dtype == "float32" else 1
+    return Block(2 * wide, 256, 8) if vocabulary >= 4096 else Block(wide, 32, 1)
 
 
 def chains_of(temperatures: list[float]) -> list[list[int]]:
@@ -61,10 +69,10 @@ def launch_curves(
     temperatures : torch.Tensor
         float64 [temperatures, 1] for all rows, or [temperatures, rows].
     splits, block : optional
-        Override the layout of :mod:`token_launch`.
+        Override what :func:`splits_for` and :func:`curve_block` say.
     """
     vocabulary, rows = logits.shape[-1], tokens.numel()
-    block = block or block_for(vocabulary, str(logits.dtype).removeprefix("torch."))
+    block = block or curve_block(vocabulary, str(logits.dtype).removeprefix("torch."))
     parts = splits or splits_for(rows, vocabulary)
     split = cdiv(cdiv(vocabulary, parts), 8) * 8
     parts = cdiv(vocabulary, split)
@@ -84,7 +92,7 @@ def launch_curves(
             logits, tokens, scales, maximum, sums,
             vocabulary, split, logits.stride(0) if logits.ndim == 3 else 0, logits.stride(-2), time, rows,
             ignored_id, scales.stride(0), 0 if shared else 1,
-            J=block.runs, R=block.lanes, K=block.rest, LINKED=linked, num_warps=block.warps,
+            J=block.runs, R=block.lanes, K=REST, LINKED=linked, num_warps=block.warps,
             enable_fp_fusion=True,
         )  # fmt: skip
         exact = temperatures[places].to(logits.device)

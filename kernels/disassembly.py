@@ -21,7 +21,11 @@ _EXCHANGE = re.compile(r"\b(?:BAR|SHFL|STS|LDS|REDUX|WARPSYNC)\b")
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """What a compiled kernel is made of. The loop is the streaming loop: on AMD it is not looked for."""
+    """What a compiled kernel is made of; counts are of instructions.
+
+    `loop` is the streaming loop over whole tiles, with its `loads` and `exchanges` between threads; `rest` is
+    the longest other loop that loads. On AMD loops are not looked for.
+    """
 
     registers: int
     spills: int
@@ -29,6 +33,7 @@ class Anatomy:
     shared: int
     instructions: int
     loop: int
+    rest: int
     loads: tuple[str, ...]
     exchanges: int
     stores: int
@@ -57,6 +62,7 @@ def _amd(built: Built) -> Anatomy:
         shared=built.shared,
         instructions=len(instructions),
         loop=0,
+        rest=0,
         loads=(),
         exchanges=0,
         stores=sum("_store" in name for name in instructions if not name.startswith("ds_")),
@@ -66,15 +72,18 @@ def _amd(built: Built) -> Anatomy:
     )
 
 
+def disassemble(built: Built) -> tuple[list[str], list[tuple[int, int]]]:
+    """Return the instructions of NVIDIA code, and each loop as the range of its instructions."""
+    return read_sass(_tool("nvdisasm", built, "-c"))
+
+
 def _nvidia(built: Built) -> Anatomy:
-    tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(built.code["cubin"])
-        file.flush()
-        usage = _run(tools / "cuobjdump", "-res-usage", file.name)
-        sass = _run(tools / "nvdisasm", "-c", file.name)
-    instructions, loops = read_sass(sass)
-    body = hot_loop(instructions, loops)
+    usage = _tool("cuobjdump", built, "-res-usage")
+    instructions, loops = disassemble(built)
+    hot = hot_loop(instructions, loops)
+    body = instructions[slice(*hot)]
+    others = [instructions[begin:end] for begin, end in loops if (begin, end) != hot]
+    loading = [len(other) for other in others if any("LDG" in code for code in other)]
     in_loops = {i for begin, end in loops for i in range(begin, end)}
     stores = [i for i, code in enumerate(instructions) if re.search(r"\bSTG\b", code)]
     return Anatomy(
@@ -84,6 +93,7 @@ def _nvidia(built: Built) -> Anatomy:
         shared=built.shared,
         instructions=len(instructions),
         loop=len(body),
+        rest=max(loading, default=0),
         loads=tuple(m.group(1) for code in body if (m := re.search(r"\b(LDG\S*)", code))),
         exchanges=sum(bool(_EXCHANGE.search(code)) for code in body),
         stores=len(stores),
@@ -100,8 +110,14 @@ def _number(pattern: str, text: str) -> int:
     return int(found.group(1))
 
 
-def _run(tool: Path, *arguments: str) -> str:
-    return subprocess.run([str(tool), *arguments], capture_output=True, text=True, check=True).stdout  # noqa: S603
+def _tool(name: str, built: Built, option: str) -> str:
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(built.code["cubin"])
+        file.flush()
+        return subprocess.run(  # noqa: S603
+            [str(tool), option, file.name], capture_output=True, text=True, check=True
+        ).stdout
 
 
 def read_sass(sass: str) -> tuple[list[str], list[tuple[int, int]]]:
@@ -121,11 +137,12 @@ def read_sass(sass: str) -> tuple[list[str], list[tuple[int, int]]]:
     return instructions, loops
 
 
-def hot_loop(instructions: list[str], loops: list[tuple[int, int]]) -> list[str]:
-    """Return the loop over whole tiles: of the loops that load 128 bits at once, the longest."""
-    bodies = [instructions[begin:end] for begin, end in loops]
-    streaming = [body for body in bodies if any("LDG.E.128" in code for code in body)]
-    return max(streaming, key=len, default=[])
+def hot_loop(
+    instructions: list[str], loops: list[tuple[int, int]], load: str = "LDG.E.128"
+) -> tuple[int, int]:
+    """Return the loop over whole tiles: of the loops with that load, the longest; (0, 0) if there is none."""
+    streaming = [loop for loop in loops if any(load in code for code in instructions[slice(*loop)])]
+    return max(streaming, key=lambda loop: loop[1] - loop[0], default=(0, 0))
 
 
 def narrow_strides(ptx: str, parameters: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,22 +24,18 @@ _FILLING_ROWS = 256
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """How one program is laid out: `runs` runs of 16 bytes for each of `lanes` lanes, on `warps` warps.
-
-    What no whole tile covers is read `rest` logits a lane at a time.
-    """
+    """How one program is laid out: `runs` runs of 16 bytes for each of `lanes` lanes, on `warps` warps."""
 
     runs: int
     lanes: int
     warps: int
-    rest: int = 2
 
 
 def block_for(vocabulary: int, dtype: str) -> Block:
     """Return the layout for a vocabulary and a dtype: pinned, as tuning would change the order of sums."""
     wide = 2 if dtype == "float32" else 1  # a run of 16 bytes has 4 logits of float32, 8 of the others
     if vocabulary >= 4096:
-        return Block(2 * wide, 256, 8)
+        return Block(4 * wide, 128, 4)
     return Block(wide, 32, 1)
 
 
@@ -105,7 +101,7 @@ def launch_state(
             logits, tokens, tokens if chosen is None else chosen, floats, counts,
             vocabulary, split, stride_batch, logits.stride(-2), time, rows, ignored_id, first_id,
             _LOG2E / temperature,
-            J=block.runs, R=block.lanes, K=block.rest, STANDARD=standard, ALL=everything,
+            J=block.runs, R=block.lanes, STANDARD=standard, ALL=everything,
             GIVEN=chosen is not None, num_warps=block.warps, enable_fp_fusion=True,
         )  # fmt: skip
     return floats, counts

@@ -69,7 +69,7 @@ def moved(run, house):
 
 UNCENTRED = {
     "token_stats": [
-        ("ed = e * d\n", "ed = e * tl.where(e > 0, x * scale, 0.0)\n"),
+        ("tl.fma(e, d, ts)", "tl.fma(e, tl.where(e > 0, x[piece] * scale, 0.0), ts)"),
         ("t = keep * (t + delta * s) + ", "t = keep * t + "),
         ("tl.sum(keep * (t + delta * s), axis=0)", "tl.sum(keep * t, axis=0)"),
     ],
@@ -82,7 +82,10 @@ MUTANTS = {
     "padding read as zero": (padded, {"token_stats": [('other=float("-inf")', "other=0.0")]}),
     "padding counted": (padded, {"token_stats": [("same = same & mask", "same = same")]}),
     "maximum started at zero": (deep, {"token_stats": [("tl.full([R], -_LARGEST", "tl.full([R], 0.0")]}),
-    "> and >= swapped": (ranked, {"token_stats": [("beyond = x > chosen", "beyond = x >= chosen")]}),
+    "> and >= swapped": (
+        ranked,
+        {"token_stats": [("beyond = x[piece] > chosen", "beyond = x[piece] >= chosen")]},
+    ),
     "entropy not centred": (moved, UNCENTRED),
 }
 
