@@ -35,8 +35,9 @@ bench: $(VENV)/.dev ## benchmarks beside their peers
 evidence: $(VENV)/.dev ## error rates on truth, written to docs/evidence.md (hours; SECTIONS=... for some)
 	$(BIN)/python -m benchmarks.evidence $(SECTIONS)
 
-kernels: $(VENV)/.dev ## compile the Triton kernels for GPUs that need not be there, check and tabulate the code
-	TRITON_CACHE_DIR=$(abspath build/triton) $(BIN)/python -m crystal.kernels.compiled
+kernels: $(VENV)/.dev ## compile the Triton kernels for GPUs that need not be there, tabulate the code; the full test grid
+	TRITON_CACHE_DIR=$(abspath build/triton) $(BIN)/python -m crystal.kernels.compiled --output $(or $(TABLE),kernels/compiled.md)
+	CRYSTAL_FULL_GRID=1 $(BIN)/python -m pytest -n 2 tests/kernels tests/ops -k "not stale and (kernels or token or curve)"
 
 asan: $(VENV)/.python ## the core's own tests under the address and undefined-behaviour sanitizers
 	@PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCRYSTAL_PYTHON=OFF -DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=address,undefined

@@ -13,8 +13,6 @@ _LOG2E = 1.4426950408889634
 # Temperatures of one launch, the most whose sums stay in registers on every target; a longer grid takes as
 # many launches, each of which reads the logits again.
 MOST = 16
-# What no whole tile covers is read this many logits a lane at a time.
-REST = 2
 
 
 def curve_block(vocabulary: int, dtype: str) -> Block:
@@ -92,7 +90,7 @@ def launch_curves(
             logits, tokens, scales, maximum, sums,
             vocabulary, split, logits.stride(0) if logits.ndim == 3 else 0, logits.stride(-2), time, rows,
             ignored_id, scales.stride(0), 0 if shared else 1,
-            J=block.runs, R=block.lanes, K=REST, LINKED=linked, num_warps=block.warps,
+            J=block.runs, R=block.lanes, K=block.rest, LINKED=linked, num_warps=block.warps,
             enable_fp_fusion=True,
         )  # fmt: skip
         exact = temperatures[places].to(logits.device)

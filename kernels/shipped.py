@@ -14,7 +14,7 @@ from itertools import product
 
 import torch
 
-from .curve_launch import MOST, REST, curve_block, launch_curves
+from .curve_launch import MOST, curve_block, launch_curves
 from .token_fields import LEVELS
 from .token_launch import Block, block_for, launch_state, launch_stats
 
@@ -67,10 +67,11 @@ def token_stats() -> Iterator[Case]:
         for level in LEVELS:
             for vocabulary in (1 << 17, 2048):
                 block = block_for(vocabulary, dtype)
-                turn = _turn(block, bits, *((limits[level], 4) if vocabulary > 4096 else ({}, 0)))
+                large = vocabulary > 4096
+                turn = _turn(block, bits, limits[level] if large else {}, rest=4 if large else 0)
                 logits = torch.empty((8192, vocabulary), dtype=getattr(torch, dtype), device="meta")
                 tokens = torch.empty(8192, dtype=torch.int64, device="meta")
-                name = f"{dtype}, {level}, {'large' if vocabulary > 4096 else 'small'} vocabulary"
+                name = f"{dtype}, {level}, {'large' if large else 'small'} vocabulary"
                 launch = partial(launch_stats, logits, tokens, 1.0, level=level)
                 yield Case(name, launch, {"state_kernel": turn})
                 chosen = torch.empty(8192, dtype=torch.float32, device="meta")
@@ -96,13 +97,13 @@ def temperature_curve() -> Iterator[Case]:
         for name, grid in grids.items():
             limit = {"sm_90": limits[name]} if dtype == "bfloat16" and large else {}
             # A temperature stores its three sums, and there is one maximum.
-            turn = _turn(block, bits, limit, REST if large else 0, 3 * len(grid) + 1)
+            turn = _turn(block, bits, limit, 3 * len(grid) + 1, block.rest if large else 0)
             launch = partial(launch_curves, logits, tokens, grid, ignored_id=-100)
             size = "large" if large else "small"
             yield Case(f"{dtype}, {name}, {size} vocabulary", launch, {"curve_kernel": turn})
 
 
-def _turn(block: Block, bits: int, limits: Mapping[str, float], stores: int = 16, rest: int = 4) -> Stream:
+def _turn(block: Block, bits: int, limits: Mapping[str, float], stores: int = 16, rest: int = 0) -> Stream:
     """Return the turn of a layout with a thread a lane: `runs` runs of 16 bytes, and the rest by a few."""
     return Stream(block.runs * 128 // bits, block.runs * 16, limits, rest, stores)
 

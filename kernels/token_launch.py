@@ -24,11 +24,15 @@ _FILLING_ROWS = 256
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """How one program is laid out: `runs` runs of 16 bytes for each of `lanes` lanes, on `warps` warps."""
+    """How one program is laid out: `runs` runs of 16 bytes for each of `lanes` lanes, on `warps` warps.
+
+    What no whole tile covers is read `rest` logits a lane at a time; by token_stats always four.
+    """
 
     runs: int
     lanes: int
     warps: int
+    rest: int = 2
 
 
 def block_for(vocabulary: int, dtype: str) -> Block:
