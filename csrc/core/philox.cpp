@@ -113,12 +113,14 @@ PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key) {
     return counter;
 }
 
-PhiloxKey derive_key(std::uint64_t seed, std::uint64_t key) {
+PhiloxKey derive_key(std::uint64_t seed, std::uint64_t key) { return derive_keys(seed, key)[0]; }
+
+std::array<PhiloxKey, 2> derive_keys(std::uint64_t seed, std::uint64_t key) {
     const PhiloxCounter mixed =
         philox4x32({static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32),
                     static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)},
                    {0x63727973, 0x74616C00});
-    return {mixed[0], mixed[1]};
+    return {PhiloxKey{mixed[0], mixed[1]}, PhiloxKey{mixed[2], mixed[3]}};
 }
 
 StreamHeads stream_heads(PhiloxKey key, std::uint64_t first_replicate) {
@@ -130,6 +132,11 @@ StreamHeads stream_heads(PhiloxKey key, std::uint64_t first_replicate) {
         for (std::size_t word = 0; word < head_words; ++word) heads[lane][word] = blocks[word * lanes + lane];
     }
     return heads;
+}
+
+void lane_words(PhiloxKey key, std::uint64_t position, std::uint64_t first_replicate, std::uint32_t* out) {
+    make_eight(key, {position, first_replicate, 0, 2}, out);
+    make_eight(key, {position, first_replicate + 1, 0, 2}, out + 4 * lanes);
 }
 
 void Stream::refill() {

@@ -4,9 +4,8 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
-#include <optional>
 
-#include "crystal/small_pairs.hpp"
+#include "crystal/table_draws.hpp"
 
 namespace crystal {
 namespace {
@@ -17,77 +16,58 @@ constexpr std::size_t cells_per_range = std::size_t{1} << 15;
 constexpr std::int64_t smallest_chunk = 64;
 constexpr std::int64_t largest_chunk = 8192;
 
-std::size_t range_of(std::size_t cells_per_draw) { return 1 + cells_per_range / (cells_per_draw + 16); }
+// Whole sixteens, as replicates are drawn.
+std::size_t range_of(std::size_t work_per_draw) {
+    return (1 + cells_per_range / (work_per_draw + 16) / replicate_lanes) * replicate_lanes;
+}
 
 // Draws and scores replicates of the blocks that a permutation changes.
 class Permuter {
   public:
-    Permuter(std::vector<Block> blocks, const Score& score) : blocks_(std::move(blocks)), score_(score) {
-        for (std::size_t b = 0; b < blocks_.size(); ++b) {
-            const Block& block = blocks_[b];
-            if (block.constant()) continue;
-            Changing& changing =
-                changing_.emplace_back(Changing{b, {block.group_totals, block.option_totals}, {}});
-            cells_ = std::max(cells_, block.table.size());
-            work_ += block.table.size();
-            if (block.groups != 2 || !score.additive()) continue;
-            changing.pair = SmallPair::make(changing.sampler, [&](std::size_t, Cell first, Cell second) {
-                return score.option_value(b, first, second);
-            });
-        }
-    }
+    Permuter(std::vector<Block> blocks, const Score& score)
+        : blocks_(std::move(blocks)), score_(score), draws_(blocks_) {}
 
-    std::size_t work() const { return work_; }
+    std::size_t work() const { return draws_.work(); }
 
     std::int64_t observed() const {
         ScoreScratch scratch;
-        scratch.sums.assign(score_.accumulators, 0);
-        for (const Changing& changing : changing_)
-            score_.add(changing.block, blocks_[changing.block].table, scratch);
-        return finish(scratch);
+        std::vector<std::uint64_t> sums(score_.accumulators, 0);
+        for (std::size_t b = 0; b < blocks_.size(); ++b) {
+            if (!blocks_[b].constant()) score_.add(b, blocks_[b].table, sums, scratch);
+        }
+        return finish(sums);
     }
 
     // Replicates from `first` on, one for each place in `scores`.
-    void draw(PhiloxKey key, std::uint64_t first, std::span<std::int64_t> scores) const {
+    void draw(const Randomness& randomness, std::uint64_t first, std::span<std::int64_t> scores) const {
         ScoreScratch scratch;
-        scratch.table.resize(cells_);
-        scratch.sums.resize(score_.accumulators);
-        StreamHeads heads;
-        for (std::size_t i = 0; i < scores.size(); ++i) {
-            if (i % heads_at_once == 0) heads = stream_heads(key, first + i);
-            Stream stream(key, first + i, heads[i % heads_at_once]);
-            for (std::uint64_t& sum : scratch.sums) sum = 0;
-            for (const Changing& changing : changing_) draw(changing, stream, scratch);
-            scores[i] = finish(scratch);
+        TableDraws::Scratch drawing;
+        const std::size_t size = score_.accumulators;
+        std::vector<std::uint64_t> sums(replicate_lanes * size);
+        for (std::size_t done = 0; done < scores.size(); done += replicate_lanes) {
+            std::fill(sums.begin(), sums.end(), std::uint64_t{0});
+            const std::size_t count = std::min(replicate_lanes, scores.size() - done);
+            draws_.draw(
+                randomness.seed, randomness.key, first + done, count, drawing,
+                [&](std::size_t block, const LaneTables& tables, std::span<const Lanes> cells) {
+                    score_.add_lanes(block, tables, cells, sums, scratch);
+                },
+                [&](std::size_t block, std::size_t lane, std::span<const Cell> table) {
+                    score_.add(block, table, std::span(sums).subspan(lane * size, size), scratch);
+                });
+            for (std::size_t lane = 0; lane < count; ++lane)
+                scores[done + lane] = finish(std::span(sums).subspan(lane * size, size));
         }
     }
 
   private:
-    struct Changing {
-        std::size_t block;
-        TableSampler sampler;
-        std::optional<SmallPair> pair = std::nullopt;
-    };
-
-    void draw(const Changing& changing, Stream& stream, ScoreScratch& scratch) const {
-        if (changing.pair) {
-            scratch.sums[0] += changing.pair->draw(stream);
-            return;
-        }
-        const TableSampler& sampler = changing.sampler;
-        const auto table = std::span(scratch.table).first(sampler.groups() * sampler.options());
-        sampler.sample(stream, table, scratch.tables);
-        score_.add(changing.block, table, scratch);
-    }
-
-    std::int64_t finish(const ScoreScratch& scratch) const {
-        return changing_.empty() ? 0 : score_.total(scratch.sums);
+    std::int64_t finish(std::span<const std::uint64_t> sums) const {
+        return draws_.empty() ? 0 : score_.total(sums);
     }
 
     std::vector<Block> blocks_;
     const Score& score_;
-    std::vector<Changing> changing_;
-    std::size_t cells_ = 0, work_ = 0;
+    TableDraws draws_;
 };
 
 }  // namespace
@@ -102,7 +82,6 @@ PermutationResult permutation_test(const Tables& tables, Statistic statistic, do
     const Permuter permuter(std::move(blocks), *score);
     const std::int64_t observed = permuter.observed();
 
-    const PhiloxKey key = derive_key(randomness.seed, randomness.key);
     const std::size_t threads = thread_count(randomness.threads);
     const std::size_t range = range_of(permuter.work());
     std::vector<std::int64_t> scores;
@@ -116,7 +95,7 @@ PermutationResult permutation_test(const Tables& tables, Statistic statistic, do
         const auto chunk = static_cast<std::size_t>(std::min(wanted, draws - result.draws));
         scores.resize(chunk);
         parallel_for(chunk, range, threads, stop, [&](std::size_t begin, std::size_t end) {
-            permuter.draw(key, static_cast<std::uint64_t>(result.draws) + begin,
+            permuter.draw(randomness, static_cast<std::uint64_t>(result.draws) + begin,
                           std::span(scores).subspan(begin, end - begin));
         });
         std::size_t used = 0;
@@ -141,32 +120,43 @@ PermutationResult permutation_test(const Tables& tables, Statistic statistic, do
 
 void permute_counts(const Tables& tables, std::size_t draws, const Randomness& randomness, StopFlag stop,
                     std::span<std::int64_t> values) {
-    const std::size_t cells = tables.groups * tables.options;
-    std::vector<TableSampler> samplers;
+    std::vector<Block> blocks;
+    std::vector<std::vector<std::size_t>> places;  // of a block's cells among its counts
     for (std::size_t b = 0; b < tables.blocks; ++b) {
-        const std::span<const std::int64_t> counts = tables.block(b);
-        std::vector<Cell> groups(tables.groups, 0), options(tables.options, 0);
-        for (std::size_t i = 0; i < cells; ++i) {
-            groups[i / tables.options] += static_cast<Cell>(counts[i]);
-            options[i % tables.options] += static_cast<Cell>(counts[i]);
+        const Block& block = blocks.emplace_back(read_block(tables.block(b), tables.groups, tables.options));
+        std::vector<std::size_t>& place = places.emplace_back();
+        for (std::size_t g = 0; g < block.groups; ++g) {
+            for (const std::uint32_t k : block.kept) place.push_back(g * tables.options + k);
         }
-        samplers.emplace_back(groups, options);
     }
-    const PhiloxKey key = derive_key(randomness.seed, randomness.key);
-    parallel_for(draws, range_of(tables.counts.size()), thread_count(randomness.threads), stop,
-                 [&](std::size_t begin, std::size_t end) {
-                     std::vector<Cell> table(cells);
-                     TableScratch scratch;
-                     for (std::size_t draw = begin; draw < end; ++draw) {
-                         Stream stream(key, draw);
-                         for (std::size_t b = 0; b < samplers.size(); ++b) {
-                             samplers[b].sample(stream, table, scratch);
-                             std::copy(table.begin(), table.end(),
-                                       values.begin() +
-                                           static_cast<std::ptrdiff_t>((draw * tables.blocks + b) * cells));
-                         }
-                     }
-                 });
+    const TableDraws permuted(blocks);
+    const auto block_of = [&](std::size_t draw, std::size_t block) {
+        return values.data() + (draw * tables.blocks + block) * tables.groups * tables.options;
+    };
+    const auto work = [&](std::size_t begin, std::size_t end) {
+        TableDraws::Scratch scratch;
+        for (std::size_t first = begin; first < end; first += replicate_lanes) {
+            const std::size_t count = std::min(replicate_lanes, end - first);
+            // What no permutation changes stays as it is, empty options too.
+            for (std::size_t draw = first; draw < first + count; ++draw)
+                std::copy(tables.counts.begin(), tables.counts.end(), block_of(draw, 0));
+            permuted.draw(
+                randomness.seed, randomness.key, first, count, scratch,
+                [&](std::size_t b, const LaneTables& lanes, std::span<const Lanes> cells) {
+                    for (std::size_t lane = 0; lane < count; ++lane) {
+                        std::int64_t* out = block_of(first + lane, b);
+                        for (std::size_t i = 0; i < cells.size(); ++i)
+                            out[places[b][lanes.places()[i]]] = cells[i].at[lane];
+                    }
+                },
+                [&](std::size_t b, std::size_t lane, std::span<const Cell> table) {
+                    std::int64_t* out = block_of(first + lane, b);
+                    for (std::size_t i = 0; i < table.size(); ++i) out[places[b][i]] = table[i];
+                });
+        }
+    };
+    parallel_for(draws, range_of(tables.counts.size() + permuted.work()), thread_count(randomness.threads),
+                 stop, work);
 }
 
 void split_counts(std::span<const std::int64_t> counts, std::size_t options, std::size_t splits,

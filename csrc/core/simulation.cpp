@@ -9,7 +9,13 @@
 namespace crystal {
 namespace {
 
-constexpr std::size_t cells_per_range = std::size_t{1} << 14;
+// A range takes some tenths of a millisecond, so that starting a thread costs little beside it.
+constexpr std::size_t cells_per_range = std::size_t{1} << 18;
+constexpr std::size_t cells_of_samplers = std::size_t{1} << 20;
+
+std::size_t range_of(std::size_t cells, std::size_t samples) {
+    return 1 + cells_per_range / (2 * cells + samples + 8);
+}
 
 // The samplers of one block, and what its statistic needs; groups without samples are left out.
 struct SimulatedBlock {
@@ -17,10 +23,15 @@ struct SimulatedBlock {
     std::vector<Cell> sizes;
 };
 
-std::vector<SimulatedBlock> prepare(std::span<const double> probabilities,
-                                    std::span<const std::int64_t> sizes, std::size_t blocks,
-                                    std::size_t groups, std::size_t options, Simulated statistic) {
-    std::vector<SimulatedBlock> result;
+struct SimulatedPoint {
+    std::vector<SimulatedBlock> blocks;
+    double weight = 1.0;  // of a block's value in the mean
+};
+
+SimulatedPoint prepare(std::span<const double> probabilities, std::span<const std::int64_t> sizes,
+                       std::size_t blocks, std::size_t groups, std::size_t options, Simulated statistic) {
+    SimulatedPoint result;
+    std::size_t parts = 0;
     for (std::size_t b = 0; b < blocks; ++b) {
         SimulatedBlock block;
         for (std::size_t g = 0; g < groups; ++g) {
@@ -30,8 +41,11 @@ std::vector<SimulatedBlock> prepare(std::span<const double> probabilities,
             block.sizes.push_back(size);
         }
         const std::size_t needed = statistic == Simulated::js ? groups : 1;
-        if (!block.groups.empty() && block.groups.size() >= needed) result.push_back(std::move(block));
+        if (block.groups.empty() || block.groups.size() < needed) continue;
+        parts += statistic == Simulated::entropy ? block.groups.size() : 1;
+        result.blocks.push_back(std::move(block));
     }
+    if (statistic != Simulated::g && parts > 0) result.weight = 1.0 / static_cast<double>(parts);
     return result;
 }
 
@@ -55,33 +69,43 @@ void simulate(std::span<const double> probabilities, std::span<const std::int64_
     const std::size_t cells = blocks * groups * options;
     const auto all = static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}));
     const NLogN n_log_n(all / std::max<std::size_t>(blocks, 1));
-    const PhiloxKey key = derive_key(randomness.seed, randomness.key);
-    for (std::size_t point = 0; point < points; ++point) {
-        const std::vector<SimulatedBlock> prepared =
-            prepare(probabilities.subspan(point * cells, cells), sizes, blocks, groups, options, statistic);
-        std::size_t parts = prepared.size();
-        if (statistic == Simulated::entropy) {
-            parts = 0;
-            for (const SimulatedBlock& block : prepared) parts += block.groups.size();
+    // As many points at once as there is room for their samplers.
+    const std::size_t together = std::max<std::size_t>(cells_of_samplers / (cells + 1), 1);
+    for (std::size_t first = 0; first < points; first += together) {
+        std::vector<SimulatedPoint> prepared;
+        for (std::size_t point = first; point < std::min(first + together, points); ++point) {
+            prepared.push_back(prepare(probabilities.subspan(point * cells, cells), sizes, blocks, groups,
+                                       options, statistic));
         }
-        const double weight =
-            statistic == Simulated::g || parts == 0 ? 1.0 : 1.0 / static_cast<double>(parts);
-        parallel_for(draws, 1 + cells_per_range / (cells + all + 1), thread_count(randomness.threads), stop,
-                     [&](std::size_t begin, std::size_t end) {
-                         std::vector<Cell> table(groups * options);
-                         for (std::size_t draw = begin; draw < end; ++draw) {
-                             Stream stream(key, draw);
-                             double sum = 0.0;
-                             for (const SimulatedBlock& block : prepared) {
-                                 const auto used = std::span(table).first(block.groups.size() * options);
-                                 for (std::size_t g = 0; g < block.groups.size(); ++g) {
-                                     block.groups[g].sample(stream, used.subspan(g * options, options));
-                                 }
-                                 sum += evaluate(block, used, statistic, n_log_n);
-                             }
-                             values[point * draws + draw] = sum * weight;
-                         }
-                     });
+        // All points of a replicate are made of the same bytes, block by block.
+        const auto work = [&](std::size_t begin, std::size_t end) {
+            MultinomialReplicates replicates(randomness.seed, randomness.key, begin);
+            std::vector<std::vector<ByteSamples>> bytes(groups);
+            std::vector<Cell> table(groups * options);
+            std::vector<double> sums(prepared.size());
+            for (std::size_t draw = begin; draw < end; ++draw) {
+                MultinomialStreams streams = replicates.next();
+                std::vector<Stream> uneven(prepared.size(), streams.uneven);
+                std::fill(sums.begin(), sums.end(), 0.0);
+                for (std::size_t b = 0; b < prepared.front().blocks.size(); ++b) {
+                    const std::vector<Cell>& drawn = prepared.front().blocks[b].sizes;
+                    const auto used = std::span(table).first(drawn.size() * options);
+                    for (std::size_t g = 0; g < drawn.size(); ++g)
+                        Multinomial::draw_bytes(streams.even, drawn[g], options, bytes[g]);
+                    for (std::size_t point = 0; point < prepared.size(); ++point) {
+                        const SimulatedBlock& block = prepared[point].blocks[b];
+                        for (std::size_t g = 0; g < drawn.size(); ++g)
+                            block.groups[g].sample(bytes[g], uneven[point],
+                                                   used.subspan(g * options, options));
+                        sums[point] += evaluate(block, used, statistic, n_log_n);
+                    }
+                }
+                for (std::size_t point = 0; point < prepared.size(); ++point)
+                    values[(first + point) * draws + draw] = sums[point] * prepared[point].weight;
+            }
+        };
+        const std::size_t range = range_of(prepared.size() * cells, prepared.size() * all);
+        parallel_for(draws, range, thread_count(randomness.threads), stop, work);
     }
 }
 
@@ -98,20 +122,23 @@ void simulate_counts(std::span<const double> probabilities, std::span<const std:
     }
     std::fill(values.begin(), values.end(), std::int64_t{0});
     const auto all = static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}));
-    const PhiloxKey key = derive_key(randomness.seed, randomness.key);
-    parallel_for(draws, 1 + cells_per_range / (sizes.size() * options + all + 1),
-                 thread_count(randomness.threads), stop, [&](std::size_t begin, std::size_t end) {
-                     std::vector<Cell> counts(options);
-                     for (std::size_t draw = begin; draw < end; ++draw) {
-                         Stream stream(key, draw);
-                         for (std::size_t i = 0; i < samplers.size(); ++i) {
-                             samplers[i].sample(stream, counts);
-                             std::copy(counts.begin(), counts.end(),
-                                       values.begin() + static_cast<std::ptrdiff_t>(
-                                                            (draw * sizes.size() + rows[i]) * options));
-                         }
-                     }
-                 });
+    parallel_for(
+        draws, range_of(sizes.size() * options, all), thread_count(randomness.threads), stop,
+        [&](std::size_t begin, std::size_t end) {
+            MultinomialReplicates replicates(randomness.seed, randomness.key, begin);
+            std::vector<Cell> counts(options);
+            std::vector<ByteSamples> bytes;
+            for (std::size_t draw = begin; draw < end; ++draw) {
+                MultinomialStreams streams = replicates.next();
+                for (std::size_t i = 0; i < samplers.size(); ++i) {
+                    Multinomial::draw_bytes(streams.even, static_cast<Cell>(sizes[rows[i]]), options, bytes);
+                    samplers[i].sample(bytes, streams.uneven, counts);
+                    std::copy(counts.begin(), counts.end(),
+                              values.begin() +
+                                  static_cast<std::ptrdiff_t>((draw * sizes.size() + rows[i]) * options));
+                }
+            }
+        });
 }
 
 }  // namespace crystal

@@ -13,29 +13,6 @@ std::size_t groups_with_samples(const std::vector<Cell>& totals) {
         std::count_if(totals.begin(), totals.end(), [](Cell n) { return n > 0; }));
 }
 
-Block read_block(std::span<const std::int64_t> counts, std::size_t groups, std::size_t options) {
-    Block block;
-    block.groups = groups;
-    block.group_totals.assign(groups, 0);
-    std::vector<std::size_t> kept;
-    for (std::size_t k = 0; k < options; ++k) {
-        Cell column = 0;
-        for (std::size_t g = 0; g < groups; ++g) {
-            const auto cell = static_cast<Cell>(counts[g * options + k]);
-            column += cell;
-            block.group_totals[g] += cell;
-        }
-        if (column == 0) continue;
-        kept.push_back(k);
-        block.option_totals.push_back(column);
-    }
-    block.options = kept.size();
-    for (std::size_t g = 0; g < groups; ++g) {
-        for (const std::size_t k : kept) block.table.push_back(static_cast<Cell>(counts[g * options + k]));
-    }
-    return block;
-}
-
 double best_cut(const std::vector<Block>& blocks, const NLogN& n_log_n, std::int64_t& position) {
     double best = 0.0;
     position = 1;
@@ -62,6 +39,39 @@ double best_cut(const std::vector<Block>& blocks, const NLogN& n_log_n, std::int
 }
 
 }  // namespace
+
+std::size_t Block::samples() const {
+    return std::accumulate(group_totals.begin(), group_totals.end(), std::size_t{0});
+}
+
+std::size_t Block::largest_cell() const {
+    if (table.empty()) return 0;
+    return std::min(*std::max_element(group_totals.begin(), group_totals.end()),
+                    *std::max_element(option_totals.begin(), option_totals.end()));
+}
+
+Block read_block(std::span<const std::int64_t> counts, std::size_t groups, std::size_t options) {
+    Block block;
+    block.groups = groups;
+    block.group_totals.assign(groups, 0);
+    for (std::size_t k = 0; k < options; ++k) {
+        Cell column = 0;
+        for (std::size_t g = 0; g < groups; ++g) {
+            const auto cell = static_cast<Cell>(counts[g * options + k]);
+            column += cell;
+            block.group_totals[g] += cell;
+        }
+        if (column == 0) continue;
+        block.kept.push_back(static_cast<std::uint32_t>(k));
+        block.option_totals.push_back(column);
+    }
+    block.options = block.kept.size();
+    for (std::size_t g = 0; g < groups; ++g) {
+        for (const std::uint32_t k : block.kept)
+            block.table.push_back(static_cast<Cell>(counts[g * options + k]));
+    }
+    return block;
+}
 
 bool Block::constant() const { return options < 2 || groups_with_samples(group_totals) < 2; }
 

@@ -109,16 +109,9 @@ class TableSampler {
 
     std::size_t groups() const { return group_totals_.size(); }
     std::size_t options() const { return option_totals_.size(); }
-    const std::vector<Cell>& option_totals() const { return option_totals_; }
 
     // Writes a table of groups x options.
     void sample(Stream& stream, std::span<Cell> table, TableScratch& scratch) const;
-
-    // The plan that divides two groups with no fewer options.
-    const SubsetPlan& only_plan() const { return divisions_.front().plan; }
-
-    // The law of a table of two by two, where it is short enough to be kept.
-    const std::shared_ptr<const CellLaw>& cell_law() const { return cell_law_; }
 
   private:
     struct Division {

@@ -10,6 +10,9 @@
 
 namespace crystal {
 
+// Statistics are compared on a grid of 2^-40.
+inline constexpr int grid_bits = 40;
+
 enum class Statistic { g, js, max_cut_g, retention };
 
 // Counts of blocks x groups x options, all >= 0 and at most largest_block a block.
@@ -28,30 +31,38 @@ struct Block {
     std::size_t groups = 0, options = 0;
     std::vector<Cell> table;  // groups x options, as observed
     std::vector<Cell> group_totals, option_totals;
-    bool constant() const;  // no permutation changes it: one option, or samples in one group only
+    std::vector<std::uint32_t> kept;  // which options these are
+    bool constant() const;            // no permutation changes it: one option, or samples in one group only
+    std::size_t samples() const;
+    std::size_t largest_cell() const;  // that any table with these margins can have
 };
+
+Block read_block(std::span<const std::int64_t> counts, std::size_t groups, std::size_t options);
 
 // Blocks with samples; for js and retention, which compare every group, only those with samples in every
 // group.
 std::vector<Block> seen_blocks(const Tables& tables, Statistic statistic);
 
-// What a thread needs to draw and score tables; it grows to the largest block and no further.
+// What a thread needs to score tables; it grows to the largest block and no further.
 struct ScoreScratch {
-    TableScratch tables;
     std::vector<Cell> table, pooled;
-    std::vector<std::uint64_t> sums, sorted;
+    std::vector<std::uint64_t> sorted;
 };
+
+class LaneTables;
+struct Lanes;
 
 class Score {
   public:
+    using Sums = std::span<std::uint64_t>;
+
     virtual ~Score() = default;
     // Adds one block's table to the replicate's sums, which start at zero. Sums wrap: only differences count.
-    virtual void add(std::size_t block, std::span<const Cell> table, ScoreScratch& scratch) const = 0;
-    // Whether a block of two groups is scored option by option; if so, what an option adds to the first sum.
-    virtual bool additive() const { return false; }
-    virtual std::uint64_t option_value(std::size_t /*block*/, Cell /*first*/, Cell /*second*/) const {
-        return 0;
-    }
+    virtual void add(std::size_t block, std::span<const Cell> table, Sums sums,
+                     ScoreScratch& scratch) const = 0;
+    // The same for sixteen replicates, whose sums follow one another.
+    virtual void add_lanes(std::size_t block, const LaneTables& tables, std::span<const Lanes> cells,
+                           Sums sums, ScoreScratch& scratch) const;
     // The replicate's statistic, in multiples of `unit` and up to a constant.
     virtual std::int64_t total(std::span<const std::uint64_t> sums) const {
         return static_cast<std::int64_t>(sums[0]);
@@ -61,6 +72,9 @@ class Score {
 };
 
 std::unique_ptr<Score> make_score(const std::vector<Block>& blocks, Statistic statistic, double mass);
+
+// js for groups of different sizes.
+std::unique_ptr<Score> make_mixture_score(const std::vector<Block>& blocks);
 
 // The statistic of the data in float64 by its textbook formula; for max_cut_g, `position` is the first best
 // cut.
