@@ -132,9 +132,12 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "au
     quiet.disable_progress_bar()
     try:
         kind = dtype if dtype == "auto" else getattr(torch, dtype)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-        network = transformers.AutoModelForCausalLM.from_pretrained(name, dtype=kind).to(place)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        network, report = transformers.AutoModelForCausalLM.from_pretrained(
+            name, dtype=kind, trust_remote_code=False, output_loading_info=True
+        )
+        network = network.to(place)
+    except Exception as error:  # readers of weights and configurations each have their own kinds
         raise InputError(
             f"the model cannot be loaded: {_line(error)}",
             where=name,
@@ -143,6 +146,13 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "au
     finally:
         if bars:
             quiet.enable_progress_bar()
+    # transformers fills weights that are not in the file with random numbers, and goes on.
+    if missing := sorted(report["missing_keys"]):
+        raise InputError(
+            "the checkpoint lacks weights of its model",
+            where=name,
+            got=", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),
+        )
     return Model.of(network, tokenizer, name)
 
 

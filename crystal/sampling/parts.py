@@ -6,6 +6,7 @@ made, and which of them were refused; so it is used again only where all of that
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -69,10 +70,10 @@ class Parts:
         self.settings = dict(settings)
         if restart:
             self.remove()
-        try:
-            self.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot write there: {error.strerror}", where=str(self.folder)) from error
+        if not out.parent.is_dir():
+            raise InputError(
+                "there is no such folder", where=str(out.parent), fix="make it, or choose another"
+            )
 
     def find(self, number: int, samples: str) -> Stamp | None:
         """Return the stamp of a part that is done; None where it is missing or damaged.
@@ -95,6 +96,8 @@ class Parts:
 
     def write(self, number: int, batch: Any, stamp: Stamp) -> None:
         """Write one part, whole or not at all."""
+        with contextlib.suppress(OSError):  # what is wrong is said where the file is made
+            self.folder.mkdir(exist_ok=True)
         schema = batch.schema.with_metadata({**batch.schema.metadata, _KEY: msgspec.json.encode(stamp)})
         with (
             atomic_path(self._path(number)) as scratch,

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from crystal.errors import SettingsError
+from crystal.errors import InputError, SettingsError
 from crystal.tasks.task import TaskSuite
 
 RENDERINGS = ("auto", "chat", "completion")
@@ -89,7 +89,14 @@ class Renderer:
         if not self.chat:
             return prompt
         turn = [{"role": "user", "content": prompt}]
-        text: str = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        try:
+            text: str = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template is a program, and fails as its writer liked
+            raise InputError(
+                f"the chat template cannot write this prompt: {error}",
+                where=f"task {request.task!r}, prompt {request.prompt[:60]!r}",
+                fix="use rendering='completion' (--rendering completion), or mend the template",
+            ) from error
         return text
 
     def render(self, requests: Sequence[Request]) -> list[Tokens]:

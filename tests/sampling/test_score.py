@@ -93,6 +93,14 @@ def test_a_tokenizer_without_a_template_is_read_as_completion(tmp_path: Path) ->
         crystal.score(network, table, out)
 
 
+def test_a_template_that_fails_is_named(tiny: Tiny, tmp_path: Path) -> None:
+    tokenizer = make_tokenizer("{{ raise_exception('no user turns') }}")
+    with pytest.raises(InputError, match=r"task 'coin', prompt 'flip 0'.*no user turns"):
+        crystal.score(
+            tiny.network, pa.Table.from_pylist(rows(1)), tmp_path / "b.parquet", tokenizer=tokenizer
+        )
+
+
 def test_a_model_that_caps_its_logits(tmp_path: Path) -> None:
     capped = Tiny(tmp_path, make_network("gemma2"), make_tokenizer())
     out = tmp_path / "b.parquet"
@@ -314,6 +322,7 @@ def test_parts_of_another_run_are_not_used(
         ({"device": "toaster"}, SettingsError, "no such device"),
         ({"temperature": 0.0}, SettingsError, "temperature"),
         ({"model": "absent"}, InputError, "cannot be loaded"),
+        ({"out": "absent/b.parquet"}, InputError, "no such folder"),
     ],
 )
 def test_arguments_that_cannot_be_used(
@@ -325,7 +334,7 @@ def test_arguments_that_cannot_be_used(
     arguments["out"] = tmp_path / arguments["out"]
     with pytest.raises(error, match=message):
         crystal.score(samples=log(tmp_path / "a.jsonl", rows(2)), **arguments)
-    assert not arguments["out"].exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 def test_exact_distributions_have_no_texts(tiny: Tiny, tmp_path: Path) -> None:
