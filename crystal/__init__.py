@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from crystal.ops.sequences import count_sequences as count_sequences
     from crystal.ops.token_curves import temperature_curve as temperature_curve
     from crystal.ops.token_fold import fold as fold
+    from crystal.ops.token_linear import linear_token_state as linear_token_state
+    from crystal.ops.token_linear import linear_token_stats as linear_token_stats
     from crystal.ops.token_shift import shift_classes as shift_classes
     from crystal.ops.token_states import merge_token_states as merge_token_states
     from crystal.ops.token_states import token_state as token_state
@@ -46,6 +48,8 @@ _HOMES = {
     "entropy": "crystal.statistics.entropy",
     "find_seed": "crystal.phases.seed",
     "fold": "crystal.ops.token_fold",
+    "linear_token_state": "crystal.ops.token_linear",
+    "linear_token_stats": "crystal.ops.token_linear",
     "measure": "crystal.engine.local",
     "merge_token_states": "crystal.ops.token_states",
     "ngram_counts": "crystal.ops.ngrams",
@@ -72,6 +76,8 @@ __all__ = [
     "entropy",
     "find_seed",
     "fold",
+    "linear_token_state",
+    "linear_token_stats",
     "measure",
     "merge_token_states",
     "ngram_counts",

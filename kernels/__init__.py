@@ -12,6 +12,8 @@ Importing this package loads neither torch nor triton; its modules do, so import
     The rule that joins states, in NumPy or torch.
 ``temperature_curve``, ``curve_launch``, ``curve_merge``, ``curve_reference``
     The same for a grid of temperatures: Triton kernel, what runs it, the rule that joins sums, plain PyTorch.
+``linear_token_stats``, ``linear_launch``
+    The state of hidden @ weight.T without the logits, and what runs it.
 ``shipped``
     Every configuration that the package launches: add a kernel's here.
 ``ahead_of_time``, ``disassembly``, ``compiled``

@@ -15,6 +15,7 @@ from itertools import product
 import torch
 
 from .curve_launch import MOST, curve_block, launch_curves
+from .linear_launch import launch_linear
 from .token_fields import LEVELS
 from .token_launch import Block, block_for, launch_state, launch_stats
 
@@ -103,6 +104,18 @@ def temperature_curve() -> Iterator[Case]:
             yield Case(f"{dtype}, {name}, {size} vocabulary", launch, {"curve_kernel": turn})
 
 
+def linear_token_stats() -> Iterator[Case]:
+    """Yield the fused kernel: dtypes x (whole vocabulary, a part with bias and the token's logit given)."""
+    for dtype in _BITS:
+        make = partial(torch.empty, dtype=getattr(torch, dtype), device="meta")
+        hidden, weight = make((8192, 4096)), make((1 << 17, 4096))
+        tokens = torch.empty(8192, dtype=torch.int64, device="meta")
+        yield Case(dtype, partial(launch_linear, hidden, weight, tokens, 1.0))
+        chosen, bias = torch.empty(8192, dtype=torch.float32, device="meta"), make(1 << 17)
+        launch = partial(launch_linear, hidden, weight, tokens, 1.0, bias=bias, chosen=chosen)
+        yield Case(f"{dtype}, a part, with bias", launch)
+
+
 def _turn(block: Block, bits: int, limits: Mapping[str, float], stores: int = 16, rest: int = 0) -> Stream:
     """Return the turn of a layout with a thread a lane: `runs` runs of 16 bytes, and the rest by a few."""
     return Stream(block.runs * 128 // bits, block.runs * 16, limits, rest, stores)
@@ -112,4 +125,5 @@ def _turn(block: Block, bits: int, limits: Mapping[str, float], stores: int = 16
 FAMILIES: dict[str, Callable[[], Iterator[Case]]] = {
     "token_stats": token_stats,
     "temperature_curve": temperature_curve,
+    "linear_token_stats": linear_token_stats,
 }

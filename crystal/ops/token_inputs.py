@@ -95,7 +95,8 @@ def check_temperature(temperature: float) -> float:
     return value
 
 
-def _dtype_name(kind: Kind, logits: Any, dtype: str | None) -> str:
+def dtype_name(kind: Kind, logits: Any, dtype: str | None) -> str:
+    """Return the name of a dtype that the kernels read, "bfloat16" for its bits in uint16."""
     name = str(logits.dtype).removeprefix("torch.")
     if kind == "numpy" and name == "uint16" and dtype == "bfloat16":
         return "bfloat16"
@@ -142,7 +143,7 @@ def check(
         If the vocabulary has another stride than 1.
     """
     kind, logits = to_array(logits, "logits")
-    name = _dtype_name(kind, logits, dtype)
+    name = dtype_name(kind, logits, dtype)
     shape = tuple(int(n) for n in logits.shape)
     if len(shape) not in (2, 3) or shape[-1] == 0 or shape[-1] > fields.MAX_VOCABULARY:
         raise SettingsError(
@@ -162,17 +163,17 @@ def check(
         )
     if kind == "numpy" and any(s % logits.itemsize for s in logits.strides):
         raise LayoutError("strides that cut through an element", where="logits", got=str(logits.strides))
-    ids = _tokens_like(kind, logits, tokens)
+    ids = tokens_like(kind, logits, tokens)
     if tuple(ids.shape) != shape[:-1]:
         raise SettingsError(
             "wrong shape", where="tokens", expected=str(list(shape[:-1])), got=str(list(ids.shape))
         )
-    _check_ids(ids, ignored_id, shape[-1] if first_id is None else None)
+    check_ids(ids, ignored_id, shape[-1] if first_id is None else None)
     on_gpu = kind == "torch" and logits.device.type != "cpu"
     return TokenInput(kind, logits, ids, shape[:-1], name, on_gpu)
 
 
-def _tokens_like(kind: Kind, logits: Any, tokens: Any) -> Any:
+def tokens_like(kind: Kind, logits: Any, tokens: Any) -> Any:
     """Return ids as contiguous int64 in the library of the logits; small, so a copy does not matter."""
     if isinstance(tokens, list | tuple):
         tokens = np.asarray(tokens)
@@ -196,7 +197,8 @@ def _tokens_like(kind: Kind, logits: Any, tokens: Any) -> Any:
     return ids.to(torch.int64).contiguous()
 
 
-def _check_ids(ids: Any, ignored_id: int, vocabulary: int | None) -> None:
+def check_ids(ids: Any, ignored_id: int, vocabulary: int | None) -> None:
+    """Refuse ids below zero or, where a vocabulary is given, outside it."""
     bad = ids < 0
     if vocabulary is not None:
         bad = bad | (ids >= vocabulary)

@@ -37,6 +37,14 @@ class TokenState:
     temperature: float
     shape: tuple[int, ...]
 
+    @classmethod
+    def of_part(cls, floats: Any, counts: Any, temperature: float, shape: tuple[int, ...]) -> TokenState:
+        """Return the state of a part: what was counted without the token's logit stays unknown."""
+        unknown = (floats[6] != floats[6]) & (counts[3] == 0)
+        floats[7][unknown] = np.nan
+        counts[1:3, unknown] = token_fields.UNKNOWN
+        return cls(floats, counts, temperature, shape)
+
     def merge(self, other: TokenState) -> TokenState:
         """Return the state of both parts together; neither is changed.
 
@@ -125,7 +133,7 @@ def token_state(
         raise SettingsError("below zero", where="first_id", got=str(first_id))
     given = token_inputs.check(part, tokens, ignored_id=ignored_id, dtype=dtype, first_id=first_id)
     backend_name = token_backends.choose(given, backend)
-    known = None if chosen is None else _chosen(chosen, given.shape)
+    known = None if chosen is None else chosen_logits(chosen, given.shape)
     floats, counts = token_backends.state(
         given,
         temperature,
@@ -136,14 +144,11 @@ def token_state(
         chosen=known,
         threads=threads,
     )
-    # What was counted without the token's logit is unknown, and has to stay so in every merge.
-    unknown = (floats[6] != floats[6]) & (counts[3] == 0)
-    floats[7][unknown] = np.nan
-    counts[1:3, unknown] = token_fields.UNKNOWN
-    return TokenState(floats, counts, temperature, given.shape)
+    return TokenState.of_part(floats, counts, temperature, given.shape)
 
 
-def _chosen(chosen: Any, shape: tuple[int, ...]) -> Any:
+def chosen_logits(chosen: Any, shape: tuple[int, ...]) -> Any:
+    """Check the logits of the tokens and return them flat, as float32."""
     array = chosen.detach().cpu().numpy() if token_inputs.is_torch(chosen) else np.asarray(chosen)
     if array.dtype.kind != "f" or array.shape != shape:
         raise SettingsError(

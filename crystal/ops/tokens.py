@@ -132,7 +132,7 @@ def token_stats(
     >>> print(np.round(stats.entropy, 4), np.round(stats.logprob, 4), stats.n_greater, stats.n_equal)
     [1.0397] [-1.3863] [1] [2]
     """
-    wanted = _wanted(metrics)
+    wanted = check_metrics(metrics)
     temperature = token_inputs.check_temperature(temperature)
     given = token_inputs.check(logits, tokens, ignored_id=ignored_id, dtype=dtype)
     chosen = token_backends.choose(given, backend)
@@ -140,10 +140,11 @@ def token_stats(
     floats, counts = token_backends.results(
         given, temperature, chosen, level=level, ignored_id=ignored_id, threads=threads
     )
-    return _result(given, floats, counts, wanted)
+    return as_stats(given, floats, counts, wanted)
 
 
-def _wanted(metrics: Sequence[str] | None) -> tuple[str, ...]:
+def check_metrics(metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the wanted fields; all by default."""
     names = token_fields.RESULTS if metrics is None else tuple(metrics)
     if isinstance(metrics, str) or not set(names) <= set(token_fields.RESULTS):
         raise SettingsError(
@@ -152,7 +153,8 @@ def _wanted(metrics: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _result(given: TokenInput, floats: Any, counts: Any, wanted: tuple[str, ...]) -> TokenStats:
+def as_stats(given: TokenInput, floats: Any, counts: Any, wanted: tuple[str, ...]) -> TokenStats:
+    """Name, shape and round what a backend returned."""
     if given.dtype != "float64":
         floats = floats.astype(np.float32) if given.kind == "numpy" else floats.float()
     named = dict(zip(token_fields.RESULT_FLOATS, floats, strict=True))
