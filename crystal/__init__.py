@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crystal.ops.token_states import token_state as token_state
     from crystal.ops.tokens import token_stats as token_stats
     from crystal.phases.classify import classify as classify
+    from crystal.phases.compare import compare as compare
     from crystal.phases.results import PhaseReport as PhaseReport
     from crystal.phases.seed import find_seed as find_seed
     from crystal.phases.settings import Settings as Settings
@@ -42,6 +43,7 @@ _HOMES = {
     "Settings": "crystal.phases.settings",
     "analyze": "crystal.analysis",
     "classify": "crystal.phases.classify",
+    "compare": "crystal.phases.compare",
     "cooling_test": "crystal.statistics.cooling",
     "count_sequences": "crystal.ops.sequences",
     "divergence_matrix": "crystal.statistics.divergence",
@@ -70,6 +72,7 @@ __all__ = [
     "__version__",
     "analyze",
     "classify",
+    "compare",
     "cooling_test",
     "count_sequences",
     "divergence_matrix",

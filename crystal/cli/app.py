@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crystal.cli import analyze, classify, convert, demo, doctor, measure, merge, report, score
+from crystal.cli import analyze, classify, compare, convert, demo, doctor, measure, merge, report, score
 from crystal.cli.guard import guarded
 
 EPILOG = """\b
@@ -46,6 +46,7 @@ for _verb, _examples in (
     (measure.measure, measure.EXAMPLES),
     (merge.merge, merge.EXAMPLES),
     (classify.classify, classify.EXAMPLES),
+    (compare.compare, compare.EXAMPLES),
     (report.report, report.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
     (score.score, score.EXAMPLES),

@@ -88,20 +88,21 @@ def classify(
         names_in_order = [rung.name for rung in ladders[ladder]]
         results[ladder].tokens = token_result(tokens.get(ladder, {}), names_in_order, settings)
     return PhaseReport(
-        crystal_version=_version(),
-        settings=_stated(settings, measurement),
+        crystal_version=version(),
+        settings=stated(settings, measurement),
         inputs=_inputs(measurement),
         ladders=results,
     )
 
 
-def _version() -> str:
-    from importlib.metadata import version
+def version() -> str:
+    """Return the version of crystal."""
+    from importlib import metadata
 
-    return version("crystal-phases")
+    return metadata.version("crystal-phases")
 
 
-def _stated(settings: Settings, measurement: Measurement) -> dict[str, Any]:
+def stated(settings: Settings, measurement: Measurement) -> dict[str, Any]:
     """Everything that the numbers depend on; the number of threads is not among it."""
     stated: dict[str, Any] = msgspec.to_builtins(settings)
     del stated["threads"]

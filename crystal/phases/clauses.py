@@ -16,7 +16,6 @@ from crystal.phases.results import ClauseResult
 from crystal.phases.rows import promptedness, rows_of
 from crystal.phases.settings import Settings
 from crystal.phases.settling import SettlingTest, settling_test
-from crystal.samples import Checkpoint
 from crystal.states.tables import TaskTable
 from crystal.statistics.multiple import benjamini_hochberg
 
@@ -88,9 +87,9 @@ def decide_clauses(tables: Sequence[TaskTable], settings: Settings | None = None
     """
     settings = settings or Settings()
     tables = sorted(tables, key=lambda table: table.task)
-    checkpoints = _one_ladder(tables)
+    _one_ladder(tables)
     families = sorted({prompt.family for table in tables for prompt in table.prompts})
-    rungs = _rungs(checkpoints, tables, settings)
+    rungs = find_rungs(tables, settings)
     seeds = tuple(settings.seed + number * 0x9E3779B9 for number in range(GENERATORS))
     parts: dict[str, dict[str, Decided]] = {clause: {} for clause in CLAUSES}
     for family in families:
@@ -111,16 +110,17 @@ def decide_clauses(tables: Sequence[TaskTable], settings: Settings | None = None
     return Clauses(results, picture, missing, rungs, tests)
 
 
-def _one_ladder(tables: Sequence[TaskTable]) -> tuple[Checkpoint, ...]:
+def _one_ladder(tables: Sequence[TaskTable]) -> None:
     if not tables:
         raise LadderError("no task to decide the clauses on", where="decide_clauses")
     if len({(table.ladder, table.checkpoints) for table in tables}) > 1:
         names = ", ".join(sorted({table.ladder for table in tables}))
         raise LadderError("tasks of different ladders", where="decide_clauses", got=names)
-    return tables[0].checkpoints
 
 
-def _rungs(checkpoints: Sequence[Checkpoint], tables: Sequence[TaskTable], settings: Settings) -> Rungs:
+def find_rungs(tables: Sequence[TaskTable], settings: Settings) -> Rungs:
+    """Return the rungs that the clauses of one ladder compare."""
+    checkpoints = tables[0].checkpoints
     stages = [checkpoint.stage for checkpoint in checkpoints]
     last = len(stages) - 1
     base = max((i for i, stage in enumerate(stages) if stage == "base"), default=None)
