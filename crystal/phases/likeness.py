@@ -148,8 +148,11 @@ def _needs(found: Likeness, settings: Settings) -> tuple[int | None, str | None]
     if any(value is None for value in known):
         return None, "no interval to start from"
     value, low, high, margin, n = (float(x) for x in known if x is not None)
+    if value < margin and (found.control_p or 0.0) > settings.alpha:
+        return None, "near so far, but so would be many who give these options other names"
     width, distance = (high - value, margin - value) if value < margin else (value - low, value - margin)
-    ratio = max(width, 1e-12) / max(distance, 1e-12)
+    # The limit is some two standard errors away: half of one is taken off the effect, which may be luck.
+    ratio = max(width, 1e-12) / max(distance - width / 4, 1e-12)
     if _CAUTION * ratio**2 > LARGEST_NEED:
         return None, f"more than {LARGEST_NEED} times the samples: the divergence lies at its margin"
     return math.ceil(n * max(1.0, _CAUTION * ratio**2)), None
