@@ -35,9 +35,9 @@ bench: $(VENV)/.dev ## benchmarks beside their peers
 evidence: $(VENV)/.dev ## error rates on truth, written to docs/evidence.md (hours; SECTIONS=... for some)
 	$(BIN)/python -m benchmarks.evidence $(SECTIONS)
 
-kernels: $(VENV)/.dev ## compile the Triton kernels for GPUs that need not be there, tabulate the code; the full test grid
+kernels: $(VENV)/.dev ## compile the Triton kernels, check and tabulate their code, run their tests in full (no GPU needed)
 	TRITON_CACHE_DIR=$(abspath build/triton) $(BIN)/python -m crystal.kernels.compiled --output $(or $(TABLE),kernels/compiled.md)
-	CRYSTAL_FULL_GRID=1 $(BIN)/python -m pytest -n 2 tests/kernels tests/ops -k "not stale and (kernels or token or curve)"
+	CRYSTAL_FULL_GRID=1 $(BIN)/python -m pytest -n 2 tests/kernels tests/ops -k "not compiled_table and (kernels or token or curve)"
 
 asan: $(VENV)/.python ## the core's own tests under the address and undefined-behaviour sanitizers
 	@PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCRYSTAL_PYTHON=OFF -DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=address,undefined

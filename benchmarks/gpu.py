@@ -3,7 +3,8 @@
 Run ``python benchmarks/gpu.py`` on a machine with a GPU, a torch build for it and triton; peers that are not
 installed are named as absent (.ci/requirements-peers.txt). Answers are checked against float64 first: a wrong
 one of ours ends the run, a wrong one of a peer is reported. ``--tiny`` goes the whole way on a CPU, in
-Triton's interpreter: its times mean nothing, it shows that the script runs.
+Triton's interpreter: its times mean nothing, it shows that the script runs. (The interpreter multiplies the
+bits of bfloat16 numbers, which shows in a peer that multiplies as it loads.)
 """
 
 from __future__ import annotations

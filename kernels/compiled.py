@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
+
+from triton import knobs
 
 from .ahead_of_time import TARGETS, Launch, bind, compile_launch, record
 from .disassembly import Anatomy, take_apart
@@ -135,12 +140,30 @@ def build(job: Job) -> Row:
     family, index, target = job
     case, launch = _distinct(family)[index]
     stream = case.streams.get(launch.name)
-    anatomy = take_apart(compile_launch(launch, target))
+    anatomy = _anatomy(launch, target)
     return Row(family, case.name, launch.name, target, anatomy, stream, misses(anatomy, stream, target))
 
 
-def table(rows: list[Row]) -> str:
-    """Return the table as Markdown."""
+def _anatomy(launch: Launch, target: str) -> Anatomy:
+    """Return the anatomy of a launch, kept beside Triton's own cache: looking takes longer than compiling."""
+    folder = Path(knobs.cache.dir) / "crystal"
+    look = [(FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in ("ahead_of_time", "disassembly")]
+    code = launch.kernel.cache_key, bind(launch, target), target, version("triton"), look
+    file = folder / f"{hashlib.sha256(repr(code).encode()).hexdigest()}.json"
+    if file.exists():
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        kept |= {name: tuple(kept[name]) for name in ("loads", "narrow_strides")}
+        return Anatomy(**kept)
+    found = take_apart(compile_launch(launch, target))
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = file.with_suffix(f".{os.getpid()}")
+    whole.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    whole.replace(file)
+    return found
+
+
+def table(rows: list[Row], fingerprint: str) -> str:
+    """Return the table as Markdown, for the sources with this fingerprint."""
     bad = [row for row in rows if row.misses]
     lines = [
         "# What the compiler makes of the kernels",
@@ -148,7 +171,7 @@ def table(rows: list[Row]) -> str:
         "Written by `make kernels`, without a GPU; `make test` fails when it does not belong to the sources.",
         'What the columns mean: docs/tokens.md, "What the compiler makes of it".',
         "",
-        f"Fingerprint `{fingerprint()}`, Triton {version('triton')}.",
+        f"Fingerprint `{fingerprint}`, Triton {version('triton')}.",
         "",
         f"{len(rows)} compiled kernels, {len(bad)} outside the bar{':' if bad else '.'}",
         *([""] if bad else []),
@@ -192,14 +215,15 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.stale:
         return int(fingerprint() == written_fingerprint())
-    todo = jobs(given.family)
+    # Of the sources that are compiled, not of what they may have become meanwhile.
+    todo, sources = jobs(given.family), fingerprint()
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         rows = []
         for done, row in enumerate(pool.map(build, todo), 1):
             rows.append(row)
             if sys.stderr.isatty() or done % 40 == 0 or done == len(todo):
                 print(f"{done} of {len(todo)} kernels compiled", file=sys.stderr)  # noqa: T201
-    text = table(rows)
+    text = table(rows, sources)
     if given.family:
         print(text)  # noqa: T201
     else:
