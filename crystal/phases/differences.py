@@ -75,8 +75,11 @@ def sampled_differences(
     known : tuple of dict
         The metrics of either side, where they have been estimated already.
     """
-    # Options that neither side has shown say nothing about a difference.
+    # Options that neither side has shown say nothing about a difference; but where only one was shown, that
+    # there are others leaves room for one.
     seen = (before.counts.sum(axis=0) + after.counts.sum(axis=0)) > 0
+    if seen.sum() == 1 and seen.size > 1:
+        seen[np.flatnonzero(~seen)[0]] = True
     first, second = before.counts[:, seen], after.counts[:, seen]
     positions = None if table.positions is None else table.positions[seen]
     blocks = np.stack([first, second], axis=1)

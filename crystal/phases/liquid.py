@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from crystal.ops.resampling import stream_key
 from crystal.phases.permuting import permuted
-from crystal.phases.rows import Rows, promptedness, rows_of
+from crystal.phases.rows import Floats, Rows, promptedness, rows_of
 from crystal.phases.settings import Settings
 from crystal.states.tables import TaskTable
+from crystal.statistics.jackknife import js_jackknife
 from crystal.statistics.multiple import t_test
+from crystal.statistics.special import t_survival
 
 FEWEST_TO_REFUTE = 6
 """Prompts below which a sampled base is never called not liquid: others might move it."""
@@ -50,9 +53,10 @@ def liquid_test(table: TaskTable, checkpoint: int, family: str, settings: Settin
 
     k_x = KL(P_x || mean P) less its mean under permuted prompt labels, in bits. Yes: the mean over the
     prompts exceeds the margin by a one-sided t test over prompts, and the permutation test rejects that all
-    prompts give one distribution. No: it is below the margin by the same t test; never with fewer
-    than 6 sampled prompts, nor below the coverage at which promptability is given as a number. Exact
-    distributions are held against the margin itself.
+    prompts give one distribution. No: it is below the margin by the same t test and by the jackknife over the
+    samples, with the jackknife's mean where that is larger; never with fewer than 6 sampled prompts, nor
+    below the coverage at which promptability is given as a number. Exact distributions are held against the
+    margin itself.
 
     Parameters
     ----------
@@ -81,13 +85,29 @@ def liquid_test(table: TaskTable, checkpoint: int, family: str, settings: Settin
     value, margin = float(moved.mean()), settings.margins.liquid
     if rows.exact:
         return exact_test(table.task, family, value > margin, value)
-    above, below = t_test(moved, margin).p, t_test(-moved, -margin).p
+    above, below = t_test(moved, margin).p, _below(rows, moved, margin)
     same = _permuted(rows, settings, key)
     yes = max(1.0 if above is None else above, same)
     # Where much is unseen, what permuted labels give is subtracted in excess, and no base would seem liquid.
     blind = rows.coverage < settings.margins.promptability_coverage
     no = 1.0 if below is None or blind or len(moved) < FEWEST_TO_REFUTE else below
     return TaskTest(table.task, family, yes=yes, no=no, value=value)
+
+
+def _below(rows: Rows, moved: Floats, margin: float) -> float | None:
+    """Test that promptability is below the margin: by the prompts, and by their samples.
+
+    What permuted labels give is more than the bias where prompts do differ, and prompts of few samples err
+    together through their common mean. So the jackknife's mean counts where it is larger, and its error too.
+    """
+    if rows.counts is None or not moved.size:
+        return t_test(-moved, -margin).p
+    samples = js_jackknife(rows.counts[None])
+    over_prompts = t_test(-moved - max(0.0, samples.value - float(moved.mean())), -margin).p
+    if over_prompts is None or not samples.variance > 0:
+        return over_prompts
+    distance = (margin - max(samples.value, float(moved.mean()))) / math.sqrt(samples.variance)
+    return max(over_prompts, t_survival(distance, samples.freedom))
 
 
 def _permuted(rows: Rows, settings: Settings, key: int) -> float:

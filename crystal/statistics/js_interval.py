@@ -21,10 +21,8 @@ JACKKNIFE_COVERAGE = 0.8
 """Below it the jackknife leaves most of the bias, and the value is where the test's mid-p is 1/2."""
 FIXED_SAMPLES = 1 << 20
 """A group of so many samples stands for an exact distribution: it is not drawn again."""
-BINARY_SAMPLES = 50
-"""With two options the statistic has too few values below this many samples."""
 _TIE_BREAK = 1e-3
-_PATH = np.concatenate([[0.0], np.geomspace(1e-2, 1e4, 140)])
+_PATH = np.concatenate([[0.0], np.geomspace(1e-2, 1e5, 164)])
 
 
 def js_interval(
@@ -68,8 +66,7 @@ def js_interval(
     Returns
     -------
     Estimate
-        Bits, 0 to log2 G. No limits for two options with fewer than 50 samples a group, and no value with
-        fewer than 2.
+        Bits, 0 to log2 G; nothing with fewer than 2 samples in a group.
 
     Examples
     --------
@@ -88,14 +85,6 @@ def js_interval(
     value = max(spread.value, 0.0)
     if n.shape[2] == 1:
         return Estimate(value=0.0, low=0.0, high=0.0, estimator="one option", null=null, p=permutation_p)
-    if n.shape[2] == 2 and fewest < BINARY_SAMPLES:
-        return Estimate(
-            value=value,
-            estimator="jackknife",
-            null=null,
-            p=permutation_p,
-            reason=f"two options need {BINARY_SAMPLES} valid samples a prompt, {fewest} are there",
-        )
     members, targets = _family(n, spread)
     simulated = _simulate(members, n, draws=draws, seed=seed, key=key, threads=threads)
     low, middle, high = invert(targets, upper_tail(simulated, spread.plugin), draws, alpha)

@@ -21,7 +21,7 @@ from crystal.testing.planted import ladder
 
 
 def test_a_liquid_base_says_yes_and_a_solid_one_no() -> None:
-    liquid = ladder(tasks=1, prompts=8, seed=1).tables(60)[0]
+    liquid = ladder(tasks=1, prompts=8, seed=1).tables(80)[0]
     test = liquid_test(liquid, 0, "context", Settings())
     assert test.yes is not None
     assert test.no is not None

@@ -215,3 +215,18 @@ def test_limits_of_the_power_hold_it() -> None:
             held += fit.low <= 2.0 <= fit.high
     assert fits >= 35
     assert held >= 0.8 * fits
+
+
+def test_p_of_a_true_seed_is_valid_where_the_base_has_few_samples() -> None:
+    random = np.random.default_rng(3)
+    p = []
+    for number in range(50):
+        base = random.dirichlet(np.ones(30), size=4)
+        found = find_seed(
+            random.multinomial(30, base), random.multinomial(30, base[[0, 0, 0, 0]]), seed=number
+        )
+        p += [] if found.p is None else [found.p]
+    assert len(p) > 40
+    assert np.mean(np.array(p) < 0.05) <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / len(p))
+    gone = np.eye(30, dtype=np.int64)[:4] * 400
+    assert find_seed(gone, np.eye(30, dtype=np.int64)[20:24] * 400).p < 0.01

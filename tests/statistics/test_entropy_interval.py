@@ -99,3 +99,22 @@ def test_coverage_at_small_size(options: int, size: int, prompts: int) -> None:
         covered += estimate.low - 1e-9 <= truth <= estimate.high + 1e-9
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= math.log2(options) + 1e-12
     assert covered >= 107
+
+
+def test_open_lists_have_an_upper_limit_from_ten_covered_samples() -> None:
+    few = entropy_interval([6, 4], closed=False)
+    assert few.low < few.value < few.high
+    # Half a bit and more for options that ten samples may have missed.
+    assert few.high > 1.2
+    assert entropy_interval([5, 4], closed=False).high is None
+
+
+def test_a_long_list_with_much_unseen_lowers_the_lower_limit() -> None:
+    counts = np.array([[9, 5, 3, 2, 2, 1, 1, 1, 1, 1]])
+    wide = np.pad(counts, ((0, 0), (0, 90)))
+    assert entropy_interval(wide, closed=True).low < tilted_inversion(wide, 0.05, draws=1_000)[0] - 0.05
+    # Nothing is missing from a list that was seen whole.
+    whole = np.array([[9, 8, 8, 9]])
+    assert entropy_interval(whole, closed=True).low == pytest.approx(
+        tilted_inversion(whole, 0.05, draws=1_000)[0]
+    )

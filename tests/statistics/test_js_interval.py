@@ -28,12 +28,19 @@ def test_lower_limit_is_zero_unless_the_permutation_rejects() -> None:
     assert js_interval(counts, permutation_p=0.2, null=0.01).null == 0.01
 
 
-def test_two_options_need_fifty_samples() -> None:
-    few = js_interval([[[30, 19], [20, 30]]])
-    assert few.low is None
+def test_two_options_have_limits_from_few_samples_on() -> None:
+    few = js_interval([[[7, 3], [2, 8]]], permutation_p=0.05)
+    assert few.low == 0.0
     assert few.value is not None
-    assert few.reason == "two options need 50 valid samples a prompt, 49 are there"
-    assert js_interval([[[30, 20], [20, 30]]]).high is not None
+    assert few.high is not None
+    assert few.value < few.high < 0.75
+
+
+def test_one_option_shown_of_two_leaves_room_for_the_other() -> None:
+    # 26 % of the other option would be missed by ten samples in 5 % of draws: 0.14 bit from none of it.
+    limits = [js_interval([[[n, 0], [n, 0]]], permutation_p=1.0).high for n in (10, 50, 1000)]
+    assert limits[0] == pytest.approx(0.14, abs=0.03)
+    assert limits[0] > limits[1] > limits[2] > 0
 
 
 def test_what_cannot_be_compared() -> None:

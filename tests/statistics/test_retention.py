@@ -107,3 +107,11 @@ def test_coverage_of_the_expected_change(options: int, size: int, prompts: int, 
             change = retention_change(before, after, draws=200, key=index)
             covered += change.low <= truth <= change.high
     assert covered >= 136
+
+
+def test_a_set_that_may_flip_nearby_widens_the_interval() -> None:
+    # 43 of 50 need both options for 0.9 of the mass; two more on the first, and one is enough.
+    sure = retention_change([[38, 12]], [[30, 20]])
+    near = retention_change([[43, 7]], [[30, 20]])
+    assert near.low < sure.low - 0.02
+    assert near.low < -0.1

@@ -78,3 +78,15 @@ def test_coverage_of_the_exponent() -> None:
             covered += result.exponent.low <= truth <= result.exponent.high
     assert known >= 66
     assert covered >= 0.88 * known
+
+
+def test_p_of_a_new_shape_is_valid_at_few_base_samples() -> None:
+    random = np.random.default_rng(5)
+    p = []
+    for number in range(60):
+        base = random.dirichlet(np.ones(6))
+        tuned = random.multinomial(60, sharpened(base, 1.5))
+        found = sharpening(random.multinomial(30, base), tuned, draws=200, seed=number).unexplained.p
+        p += [] if found is None else [found]
+    assert len(p) > 30
+    assert np.mean(np.array(p) < 0.05) <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / len(p))
