@@ -16,6 +16,8 @@ from crystal.statistics.smoothing import smoothed_groups
 from crystal.statistics.special import normal_quantile
 
 MASS = 0.9
+_MOST_SAMPLES = 1 << 23
+"""Samples that are drawn in one call, give or take one row of at most as many."""
 _ROUNDING = 1e-9
 """Shares that fall short of the wanted mass by this little have reached it."""
 
@@ -167,19 +169,35 @@ def _spread(before: Counts, after: Counts, mass: float, draws: int, seed: int, k
     rows = smoothed_groups(np.stack([before, after], axis=1))
     sizes = np.concatenate([before.sum(axis=1), after.sum(axis=1)])
     both = np.concatenate([rows[:, 0], rows[:, 1]])
-    drawn = simulate_counts(both, sizes, draws=draws, seed=seed, key=key)
-    again = simulate_counts(
+    drawn = _drawn(both, sizes, draws, seed, key)
+    again = _drawn(
         (drawn / sizes[:, None]).reshape(-1, both.shape[1]),
         np.tile(sizes, draws),
-        draws=1,
-        seed=seed,
-        key=stream_key("again", key),
+        1,
+        seed,
+        stream_key("again", key),
     ).reshape(drawn.shape)
     spread = []
     for counts in (drawn, again):
         kept, own = leave_one_out_retention(counts[:, :prompts], counts[:, prompts:], mass)
         spread.append(float((kept - own).mean(axis=1).std(ddof=1)))
     return max(spread[0], spread[1] / math.sqrt(2))
+
+
+def _drawn(rows: Floats, sizes: Counts, draws: int, seed: int, key: int) -> Counts:
+    """Draw samples of rows [R, K] as [draws, R, K], in as many calls as their number asks for."""
+    batch = np.cumsum(sizes) // _MOST_SAMPLES
+    parts = [
+        simulate_counts(
+            rows[batch == number],
+            sizes[batch == number],
+            draws=draws,
+            seed=seed,
+            key=key if number == 0 else stream_key(key, int(number)),
+        )
+        for number in np.unique(batch)
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def leave_one_out_retention(before: Counts, after: Counts, mass: float = MASS) -> tuple[Floats, Floats]:

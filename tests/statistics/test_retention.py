@@ -115,3 +115,10 @@ def test_a_set_that_may_flip_nearby_widens_the_interval() -> None:
     near = retention_change([[43, 7]], [[30, 20]])
     assert near.low < sure.low - 0.02
     assert near.low < -0.1
+
+
+def test_exact_checkpoints_of_many_prompts_are_not_too_many_samples() -> None:
+    exact = np.tile([[1 << 19, 1 << 18, 1 << 18]], (20, 1))
+    sampled = np.tile([[10, 6, 4]], (20, 1))
+    found = retention_change(exact, sampled, draws=20)
+    assert found.low < found.value < found.high
