@@ -10,6 +10,7 @@ INTERFACE: int
 def fit_blend(
     targets: npt.NDArray[np.float64],
     dictionary: npt.NDArray[np.float64],
+    start: npt.NDArray[np.float64] | None,
     tolerance: float,
     limit: int,
     threads: int,

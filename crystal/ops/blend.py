@@ -28,6 +28,7 @@ def fit_blend(
     targets: npt.ArrayLike,
     dictionary: npt.ArrayLike,
     *,
+    start: npt.ArrayLike | None = None,
     tolerance: float = 1e-8,
     limit: int = 20_000,
     threads: int = 0,
@@ -35,13 +36,14 @@ def fit_blend(
     r"""Fit mixture weights: maximise :math:`\sum_k t_k \log \sum_r w_r d_{rk}` over the simplex.
 
     EM (the multiplicative map :math:`w_r \leftarrow w_r g_r`, with
-    :math:`g_r = \sum_k t_k d_{rk} / \sum_j w_j d_{jk}` and t scaled to sum 1) from equal weights, accelerated
+    :math:`g_r = \sum_k t_k d_{rk} / \sum_j w_j d_{jk}` and t scaled to sum 1) from ``start``, accelerated
     by SQUAREM (Varadhan and Roland, Scandinavian Journal of Statistics 35, 2008) with a jump refused where
     the likelihood falls. It ends where the optimality conditions hold: :math:`\max_r g_r - 1`, which by
     concavity bounds what is still to be gained, is at most ``tolerance``.
 
-    Where the best blend is not unique (a target inside the hull of more rows than options) the start from
-    equal weights decides among the best ones. Results are the same bytes for any number of threads.
+    Where the best blend is not unique (a target inside the hull of more rows than options) the start decides
+    among the best ones: one that leans on a row ends near the best blend with most of that row. Results are
+    the same bytes for any number of threads.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ def fit_blend(
         Counts or probabilities, finite and not negative, with some mass in every row.
     dictionary : array_like, float64 [R, K], or [T, R, K] for a dictionary of its own for every target
         Finite and not negative; an option that a target has needs a row that has it too.
+    start : array_like, float64 [T, R], optional
+        Positive weights, each row with sum 1; equal weights by default.
     tolerance : float
         Largest gap in nats a sample, positive.
     limit : int
@@ -64,8 +68,8 @@ def fit_blend(
     Raises
     ------
     InputError
-        For shapes that do not match, values that are negative or not finite, a target without mass, or one
-        with mass where its whole dictionary is zero.
+        For shapes that do not match, values that are negative or not finite, a target without mass, one with
+        mass where its whole dictionary is zero, or a start that is no positive weights.
     SettingsError
         For a tolerance or a limit that is not positive.
 
@@ -78,13 +82,28 @@ def fit_blend(
     t = np.atleast_2d(np.ascontiguousarray(targets, dtype=np.float64))
     d = np.ascontiguousarray(dictionary, dtype=np.float64)
     _check(t, d)
+    s = None if start is None else np.ascontiguousarray(start, dtype=np.float64)
+    if s is not None:
+        _check_start(s, (len(t), d.shape[-2]))
     if not tolerance > 0 or limit < 1 or threads < 0:
         raise SettingsError(
             "a fit needs a positive tolerance and limit, and threads that are not negative",
             where="fit_blend",
             got=f"tolerance={tolerance}, limit={limit}, threads={threads}",
         )
-    return Blend(*load().fit_blend(t, d, tolerance, limit, threads))
+    return Blend(*load().fit_blend(t, d, s, tolerance, limit, threads))
+
+
+def _check_start(s: Floats, shape: tuple[int, int]) -> None:
+    if s.shape != shape:
+        raise InputError(
+            "a start weighs every row for every target",
+            where="fit_blend, start",
+            expected=str(list(shape)),
+            got=str(list(s.shape)),
+        )
+    if not ((s > 0).all() and np.allclose(s.sum(axis=1), 1.0)):
+        raise InputError("weights to start from are positive with sum 1", where="fit_blend, start")
 
 
 def _check(t: Floats, d: Floats) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from crystal.errors import LadderError
 from crystal.ops.resampling import stream_key
 from crystal.phases.liquid import TaskTest, liquid_test
-from crystal.phases.nucleation import FEWEST_SPLITS, nucleation_test
+from crystal.phases.nucleation import FEWEST_SPLITS, NucleationTest
 from crystal.phases.over_tasks import Decided, decide, over_families, tail, unknown, withdraw
 from crystal.phases.results import ClauseResult
 from crystal.phases.rows import promptedness, rows_of
@@ -180,11 +180,8 @@ def _nucleation(
 ) -> Decided:
     if not tables:
         return unknown("no task on which the base is shown to be liquid", 0)
-    tests = [nucleation_test(table, base, tuned, family, settings, seeds) for table in tables]
-    answers = [decide([test.by_seed[i] for test in tests], settings.alpha) for i in range(len(seeds))]
-    first = answers[0]
-    if len({answer.result.holds for answer in answers}) > 1:
-        return withdraw(first, "the answer depends on the seed of the generator: more samples are needed")
+    tests = [NucleationTest(table, base, tuned, family, settings) for table in tables]
+    first = decide([test.at(seeds[0]) for test in tests], settings.alpha)
     if first.result.holds is None:
         return first
     sampled = any(not table.exact[[base, tuned]].all() for table in tables)
@@ -192,6 +189,13 @@ def _nucleation(
         return withdraw(first, f"{settings.splits} splits; {FEWEST_SPLITS} are needed")
     if first.result.holds and not by_sft:
         return withdraw(first, "the ladder has no SFT rung, so a collapse cannot be laid to SFT")
+    # The other seeds can only take an answer back, so they are asked last.
+    others = (
+        decide([t.again(one, seed) for t, one in zip(tests, first.tests, strict=True)], settings.alpha)
+        for seed in seeds[1:]
+    )
+    if any(other.result.holds is not first.result.holds for other in others):
+        return withdraw(first, "the answer depends on the seed of the generator: more samples are needed")
     if (
         first.result.holds
         and tail([test.chance for test in tests], first.result.tasks_hold) >= settings.alpha

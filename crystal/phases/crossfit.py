@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy.typing as npt
 from crystal.ops.blend import fit_blend
 from crystal.ops.resampling import stream_key
 from crystal.phases.rows import (
-    NULL_DRAWS,
     Counts,
     Floats,
     Mask,
@@ -25,11 +25,14 @@ from crystal.phases.rows import (
     target_bias,
 )
 from crystal.statistics.divergence import js_divergence
+from crystal.statistics.sharpening import fit_exponent, sharpened
 from crystal.statistics.smoothing import smoothed
 
 # A fit may end this many nats a sample below the best one: far below what any sample size can tell.
-TOLERANCE = 1e-6
-LIMIT = 5_000
+TOLERANCE = 5e-5
+LIMIT = 1_000
+LEAN = 0.9
+"""Weight of the chosen row where a fit starts: of blends that fit alike, the one with most of it is meant."""
 # Halves are drawn and fitted in batches of about this many numbers: long lists of options must fit in memory.
 _BATCH = 4_000_000
 
@@ -46,7 +49,11 @@ class Scores:
     residual: Floats
     """float64 [F]: JSD in bits on the second half between the target and the blend fitted to the first."""
     weight: Floats
-    """float64 [F]: weight of the chosen row with its twins in the blend fitted to the second half."""
+    """float64 [F]: weight of the chosen row with its twins in the blend fitted to the second half; about the
+    largest one, where several blends fit alike."""
+    cooled: Floats
+    """float64 [F]: JSD in bits on the second half between the target and the power of the chosen row that
+    fits the first; infinite where that power does not cool, or there are fewer than 3 options."""
     distances: Floats
     """float64 [F, R]: corrected JSD on the second half between the target and every row."""
     average: Floats
@@ -60,13 +67,18 @@ class Fold:
     base: Counts | Floats
     tuned: Counts | Floats
 
-    @property
+    @cached_property
     def target(self) -> Floats:
         """float64 [S, K]: the tuned behaviour, every prompt with the same weight."""
         result: Floats = proportions(self.tuned).mean(axis=1)
         return result
 
-    @property
+    @cached_property
+    def rows(self) -> Floats:
+        """float64 [S, R, K]: the base's proportions."""
+        return proportions(self.base)
+
+    @cached_property
     def target_size(self) -> float | Floats:
         """Samples that one multinomial draw of the target would need to be as noisy; infinite if exact."""
         if self.tuned.dtype.kind != "i":
@@ -83,7 +95,7 @@ class Fold:
 
     def distance_of_average(self) -> Floats:
         """Return the same for the average of the base rows [S]."""
-        return self._from_target(proportions(self.base).mean(axis=1, keepdims=True))[:, 0]
+        return self._from_target(self.rows.mean(axis=1, keepdims=True))[:, 0]
 
     def _from_target(self, p: Floats) -> Floats:
         target = self.target[:, None]
@@ -122,18 +134,32 @@ def cross_fit(first: Fold, second: Fold, twins: Mask, threads: int = 0) -> Score
         F = 2 S values.
     """
     one, two = first.distances(), second.distances()
+    picked = one.argmin(axis=1), two.argmin(axis=1)
+    # What one half chose is weighed on the other, so that is where its fit leans.
     own = [
-        fit_blend(fold.target, smooth(fold.base), tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights
-        for fold in (first, second)
+        blend_weights(fold.target, smooth(fold.base), leaning(twins[other]), threads)
+        for fold, other in ((first, picked[1]), (second, picked[0]))
     ]
-    chosen = _pairs(one.argmin(axis=1), two.argmin(axis=1))
+    chosen = _pairs(*picked)
     return Scores(
         chosen=chosen,
         residual=_pairs(_residual(second, own[0]), _residual(first, own[1])),
         weight=np.where(twins[chosen], _pairs(own[1], own[0]), 0.0).sum(axis=1),
+        cooled=_pairs(_cooled(first, second, picked[0]), _cooled(second, first, picked[1])),
         distances=_pairs(two, one),
         average=_pairs(second.distance_of_average(), first.distance_of_average()),
     )
+
+
+def leaning(rows: Mask) -> Floats:
+    """Return weights [T, R] to start from that lean on the marked rows [T, R]."""
+    result: Floats = LEAN * rows / rows.sum(axis=1, keepdims=True) + (1 - LEAN) / rows.shape[1]
+    return result
+
+
+def blend_weights(targets: Floats, rows: Floats, start: Floats | None, threads: int) -> Floats:
+    """Return the weights [T, R] of the blends of rows [R, K] or [T, R, K] that fit targets [T, K] best."""
+    return fit_blend(targets, rows, start=start, tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights
 
 
 def _pairs(first: npt.NDArray[Number], second: npt.NDArray[Number]) -> npt.NDArray[Number]:
@@ -142,8 +168,17 @@ def _pairs(first: npt.NDArray[Number], second: npt.NDArray[Number]) -> npt.NDArr
 
 
 def _residual(fold: Fold, weights: Floats) -> Floats:
-    blend = np.einsum("sr,srk->sk", weights, proportions(fold.base))
+    blend = np.matmul(weights[:, None], fold.rows)[:, 0]
     return np.asarray(js_divergence(blend, fold.target), dtype=np.float64)
+
+
+def _cooled(fitted: Fold, scored: Fold, chosen: npt.NDArray[np.intp]) -> Floats:
+    if fitted.target.shape[1] < 3:
+        return np.full(len(chosen), np.inf)
+    own, other = (smooth(fold.base)[np.arange(len(chosen)), chosen] for fold in (fitted, scored))
+    powers = fit_exponent(own, fitted.target)
+    residual = np.asarray(js_divergence(sharpened(other, powers), scored.target), dtype=np.float64)
+    return np.where(powers > 1.0, residual, np.inf)
 
 
 def split_scores(
@@ -170,7 +205,7 @@ def _in_batches(scores: Callable[[int, int], Scores], total: int, base: Rows) ->
 
 
 def null_scores(
-    base: Rows, tuned: Rows, row: int, twins: Mask, seed: int, key: int, threads: int = 0
+    base: Rows, tuned: Rows, row: int, twins: Mask, draws: int, seed: int, key: int, threads: int = 0
 ) -> Scores:
     """Return the scores where the tuned behaviour *is* one row of the base, at the same numbers of samples.
 
@@ -193,7 +228,7 @@ def null_scores(
     def scores(count: int, batch: int) -> Scores:
         return cross_fit(drawn(count, batch, 0), drawn(count, batch, 1), twins, threads)
 
-    return _in_batches(scores, NULL_DRAWS, base)
+    return _in_batches(scores, draws, base)
 
 
 def _half(rows: Rows, half: int) -> Counts:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from crystal.ops.resampling import simulate, stream_key
+from crystal.ops.resampling import simulate, simulate_counts, stream_key
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side
 from crystal.phases.verdict import Evidence, Limits, decide
-from crystal.states.tables import Floats
+from crystal.states.tables import Counts, Floats
 from crystal.statistics.divergence import js_information
+from crystal.statistics.jackknife import js_jackknife
 from crystal.statistics.smoothing import smoothed
 from crystal.statistics.special import normal_quantile
 
-FACTORS = (1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
+FACTORS = (1.25, 1.5, 1.8, 2.2, 2.7, 3.3, 4, 5, 6, 7.5, 9, 11, 13, 16, 20, 24, 30, 36, 44, 54, 66, 80, 100)
 """Sample sizes that are tried, as multiples of what is there; beyond the last no promise is made."""
 DECIDED = 0.9
 """Share of the simulated data sets that have to end in a verdict."""
+SHRINK = 0.25
+"""Standard errors by which an effect is taken to be nearer to its margin than it seems."""
+LOOK_AHEAD = (4, 12, 48)
+"""Multiples of the samples at which limits are looked for that these samples do not give."""
+LIMITS = ("entropy_change", "promptability_change", "promptability_from", "halved", "retention_change")
+NULL_POWER = 0.75
+"""Between the rates at which the limits of an information shrink at 0 (1) and away from it (1/2)."""
 _NULL_DRAWS = 400
 
 
@@ -32,6 +41,10 @@ class Needs(NamedTuple):
     reason: str | None = None
 
 
+Analyse = Callable[[Counts], Evidence]
+"""From the counts [P, 2, K] of two checkpoints to what they show."""
+
+
 def needs(
     sides: tuple[Side, Side],
     jsd: float | None,
@@ -39,13 +52,18 @@ def needs(
     level: float,
     settings: Settings,
     key: int,
+    analyse: Analyse | None = None,
+    seed_share: Callable[[int], float] = lambda _: 1.0,
 ) -> Needs:
     """Find the number of samples (or prompts) at which a verdict could be expected.
 
-    The two checkpoints are fitted (smoothed), and the difference is moved half its standard error towards the
-    nearest margin. At each size, data sets are drawn from that: the omnibus test and the upper limit of the
-    JSD are simulated; the other limits are drawn from normals whose standard errors shrink with the root of
-    the size. The answer is the smallest size of a grid at which 90 % of them get a verdict.
+    The two checkpoints are fitted (smoothed, without the differences between prompts that noise makes), and
+    the divergence is moved towards the nearest margin by part of its standard error. At each size, data
+    sets are drawn from that: the omnibus test and the upper limit of the JSD are simulated; the other limits
+    are those of the data, redrawn around their estimates at widths that shrink with the root of the size.
+    Where the data are too few for a limit, they are those of a larger data set drawn from the fit. A seed
+    that is still open is searched for in data sets of that size. The answer is the smallest size of a grid
+    at which 90 % of them get a verdict.
 
     Parameters
     ----------
@@ -60,6 +78,10 @@ def needs(
     settings : Settings
     key : int
         Stream of the random numbers.
+    analyse : callable, optional
+        What a larger data set would show; without it, what has no limit now never gets one.
+    seed_share : callable
+        Of a size, the share of data sets in which a seed that is open now is found or refuted.
     """
     if evidence.prompts < 2:
         return Needs(prompts=2)
@@ -72,7 +94,11 @@ def needs(
     if counts.shape[2] < 2:
         return Needs(reason="only one answer was ever given")
     there = max(int(np.median(counts.sum(axis=2))), 1)
-    world = _World(smoothed(counts), jsd, evidence, there, level, settings, key)
+    fit = _without_noise(smoothed(counts), counts)
+    world = _World(fit, jsd, evidence, there, level, settings, key)
+    world.seed_share = seed_share
+    if analyse is not None and not world.look_ahead(analyse):
+        return Needs(reason=f"too little of the answers is seen, even at {LOOK_AHEAD[-1]} times the samples")
     if world.decided(FACTORS[-1]) < DECIDED:
         return Needs(reason=f"not within {FACTORS[-1]} times the samples")
     low, high = 0, len(FACTORS) - 1
@@ -102,12 +128,33 @@ class _World:
         margin = settings.margins.jsd
         error = _error(evidence.jsd, settings.alpha)
         self.centre = np.broadcast_to(fit.mean(axis=1, keepdims=True), fit.shape)
-        self.truth = at_information(fit, _towards(jsd, margin, error / 2))
+        self.truth = at_information(fit, max(_towards(jsd, margin, SHRINK * error), 0.0))
         self.margin = at_information(fit, margin)
+        self.seen_at = 1.0
+        self.seed_share: Callable[[int], float] = lambda _: 1.0
+
+    def look_ahead(self, analyse: Analyse) -> bool:
+        """Take the limits from a larger data set where these samples give none; False if none gives them."""
+        if all(_known(getattr(self.evidence, name)) for name in LIMITS):
+            return True
+        for factor in LOOK_AHEAD:
+            size = math.ceil(factor * self.there)
+            rows = self.truth.reshape(-1, self.truth.shape[-1])
+            sizes = np.full(len(rows), size, dtype=np.int64)
+            run = {"seed": self.settings.seed, "key": stream_key(self.key, "ahead", size)}
+            drawn = simulate_counts(rows, sizes, draws=1, threads=self.settings.threads, **run)
+            found = analyse(drawn.reshape(self.truth.shape))
+            if all(_known(getattr(found, name)) for name in LIMITS):
+                self.evidence = replace(found, seed=self.evidence.seed)
+                self.seen_at = float(factor)
+                return True
+        return False
 
     def decided(self, factor: float) -> float:
         """Return the share of simulated data sets of this size that end in a verdict."""
         settings, count = self.settings, self.settings.simulations
+        if factor < self.seen_at:
+            return 0.0
         size = math.ceil(factor * self.there)
         sizes = np.full(self.truth.shape[:2], size, dtype=np.int64)
         run = {"seed": settings.seed, "threads": settings.threads}
@@ -120,31 +167,25 @@ class _World:
             edges, sizes, "js", draws=max(count, _NULL_DRAWS), key=stream_key(self.key, "j", size), **run
         )
         differs = g[1, :count] > gamma_quantile(g[0], self.level)
-        frozen = js[1, :count] < np.quantile(js[0], settings.alpha / 2)
+        at_margin = np.quantile(js[0], [settings.alpha / 2, 1 - settings.alpha / 2])
+        frozen, moved = js[1, :count] < at_margin[0], js[1, :count] > at_margin[1]
         random = np.random.default_rng([settings.seed, stream_key(self.key, "limits", size)])
-        names = ("entropy_change", "promptability_change", "promptability_from", "halved", "retention_change")
         margins = settings.margins
-        targets = {
-            "entropy_change": self.evidence.entropy_margin,
-            "promptability_change": math.copysign(
-                margins.promptability_change, _middle(self.evidence.promptability_change)
-            ),
-            "promptability_from": margins.liquid,
-            "halved": 0.0,
-            "retention_change": -margins.retention,
-        }
         drawn: dict[str, list[Limits]] = {
-            name: _redraw(getattr(self.evidence, name), targets[name], factor, count, settings.alpha, random)
-            for name in names
+            name: _redraw(getattr(self.evidence, name), factor / self.seen_at, count, settings.alpha, random)
+            for name in LIMITS
         }
-        # A seed that is not known yet is taken to be found: more samples are what finds it.
         seed = True if self.evidence.seed is None else self.evidence.seed
-        verdicts = 0
+        verdicts, collapsed = 0.0, 0
         for i in range(count):
             limits: dict[str, Any] = {name: column[i] for name, column in drawn.items()}
-            limits["jsd"] = Limits(0.0, 0.0) if frozen[i] else Limits()
+            limits["jsd"] = Limits(0.0, 0.0) if frozen[i] else Limits(1.0, 1.0) if moved[i] else Limits()
             known = replace(self.evidence, differs=bool(differs[i]), seed=seed, **limits)
-            verdicts += decide(known, margins)[0] != "UNDETERMINED"
+            verdict = decide(known, margins)[0]
+            verdicts += verdict != "UNDETERMINED"
+            collapsed += verdict == "NUCLEATION"
+        if collapsed and self.evidence.seed is None:
+            verdicts -= collapsed * (1.0 - self.seed_share(size))
         return verdicts / count
 
 
@@ -189,8 +230,19 @@ def gamma_quantile(draws: Floats, level: float) -> float:
     return mean * max(1 - 1 / (9 * shape) + z / (3 * math.sqrt(shape)), 0.0) ** 3
 
 
-def _middle(limits: Limits) -> float:
-    return 0.0 if limits.low is None or limits.high is None else (limits.low + limits.high) / 2
+def _known(limits: Limits) -> bool:
+    return limits.low is not None and limits.high is not None
+
+
+def _without_noise(fit: Floats, counts: Counts) -> Floats:
+    """Bring the prompts [P, 2, K] of each checkpoint to the promptability that is left without its bias."""
+    if len(fit) < 2 or (counts.sum(axis=2) < 2).any():
+        return fit
+    result = fit.copy()
+    for side in range(2):
+        target = max(js_jackknife(counts[None, :, side]).value, 0.0)
+        result[:, side] = at_information(fit[None, :, side], target)[0]
+    return result
 
 
 def _error(limits: Limits, alpha: float) -> float:
@@ -206,14 +258,17 @@ def _towards(value: float, margin: float, step: float) -> float:
 
 
 def _redraw(
-    limits: Limits, margin: float, factor: float, count: int, alpha: float, random: np.random.Generator
+    limits: Limits, factor: float, count: int, alpha: float, random: np.random.Generator
 ) -> list[Limits]:
     """Draw the limits that ``factor`` times the samples would give; unknown ones stay unknown."""
     noise = random.standard_normal(count)
     if limits.low is None or limits.high is None:
         return [limits] * count
-    error = _error(limits, alpha)
-    truth = _towards(_middle(limits), margin, error / 2)
-    error /= math.sqrt(factor)
-    half = normal_quantile(1 - alpha / 2) * error
-    return [Limits(value - half, value + half) for value in (truth + error * noise).tolist()]
+    # Limits that start at a boundary are lopsided: each side shrinks by itself. What may well be 0 is planned
+    # for as 0, where an information's error shrinks with the size itself.
+    value = limits.value if limits.value is not None else (limits.low + limits.high) / 2
+    value, power = (0.0, NULL_POWER) if limits.low == 0.0 else (value, 0.5)
+    root = factor**power
+    centres = value + _error(limits, alpha) / root * noise
+    below, above = max(value - limits.low, 0.0) / root, max(limits.high - value, 0.0) / root
+    return [Limits(centre - below, centre + above, centre) for centre in centres.tolist()]

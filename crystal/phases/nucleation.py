@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
 
 from crystal.ops.resampling import stream_key
-from crystal.phases.crossfit import Fold, cross_fit, folds, null_scores, split_scores, whole
+from crystal.phases.crossfit import Fold, Scores, cross_fit, folds, null_scores, split_scores, whole
 from crystal.phases.liquid import TaskTest, exact_test
-from crystal.phases.rows import Counts, Floats, Mask, Rows, pairwise_jsd, promptedness, rows_of, seen_options
+from crystal.phases.rows import (
+    NULL_DRAWS,
+    Counts,
+    Floats,
+    Mask,
+    Rows,
+    pairwise_jsd,
+    promptedness,
+    rows_of,
+    seen_options,
+)
 from crystal.phases.settings import Settings
 from crystal.phases.settling import shared_rows
 from crystal.states.tables import TaskTable
@@ -18,15 +29,14 @@ from crystal.statistics.multiple import t_test
 
 FEWEST_SPLITS = 200
 CHANCE_SPLITS = 60
-
-
-@dataclass(frozen=True)
-class NucleationTest:
-    """Clause N on one task and family, once for every seed of the generator."""
-
-    by_seed: tuple[TaskTest, ...]
-    chance: float
-    """Share of option-permuted targets on which the same rule finds a seed."""
+NO_COLLAPSE = 0.005
+"""p-value of a collapse's opposite below which no seed is looked for."""
+SPLITS_AT_ONCE = 50
+ENOUGH = 20
+"""Folds on the other side after which a p-value is above every level (Besag and Clifford's stop)."""
+FLOOR_DRAWS = 50
+SURE = (0.015, 0.25)
+"""p-values over 400 folds that other folds would not carry across alpha: they are too far on either side."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +48,20 @@ class _Pool:
     twins: Mask
 
 
-def nucleation_test(
-    table: TaskTable, base: int, tuned: int, family: str, settings: Settings, seeds: tuple[int, ...]
-) -> NucleationTest:
-    """Test collapse and seed on one task that is liquid.
+class NucleationTest:
+    """Clause N on one task that is liquid: collapse, and a seed.
 
     *Collapse*: one-sided t test over the shared prompts of k_x(base)/2 - k_x(tuned) > 0 (k_x as in the
     liquid clause). *Seed*: the dictionary holds the base's distributions under the prompts of all families,
     the target is the tuned behaviour averaged over the family's prompts. Over random halves, the row
     nearest to the target and the blend's weights come from half A; on half B, rho is the blend's JSD less
     what a true seed would leave at these sample sizes, over the mean pairwise JSD of the dictionary, and
-    the weight is that of the nearest row with its twins. Yes: rho < 1/3 and weight > 1/2, each in all but a
-    share p of the halves. No: either is reversed, by the same count and against a simulated true seed
-    (Bonferroni, with the collapse); never below the coverage at which promptability is given as a number.
+    the weight is that of the nearest row with its twins, the largest one where several blends fit alike.
+    A power above 1 of the nearest row, fitted on half A, that leaves rho < 1/3 on half B counts as a seed
+    too: it is the same distribution, cooled. Yes: rho < 1/3 and weight > 1/2, or cooled, in all but a share
+    p of the halves. No: either is reversed, and it is not cooled, by the same count and against a simulated
+    true seed (Bonferroni, with the collapse); never below the coverage at which promptability is given as a
+    number.
 
     Parameters
     ----------
@@ -62,59 +73,140 @@ def nucleation_test(
         The prompts whose behaviour is tested.
     settings : Settings
         ``splits`` and the margins ``collapse_ratio``, ``seed_weight``, ``seed_residual``, ``min_valid``.
-    seeds : tuple of int
-        Seeds of the generator; one TaskTest each.
     """
 
-    def none(reason: str) -> NucleationTest:
-        return NucleationTest(tuple(TaskTest(table.task, family, reason=reason) for _ in seeds), 0.0)
+    def __init__(self, table: TaskTable, base: int, tuned: int, family: str, settings: Settings) -> None:
+        self.task, self.family, self.settings = table.task, family, settings
+        self.key = stream_key("nucleation", table.task, family)
+        least = settings.margins.min_valid
+        part = table.family(family)
+        self.before, self.after = shared_rows(part, base, tuned, least)
+        dictionary, _ = rows_of(table, base, least)
+        target, _ = rows_of(part, tuned, least)
+        self.reason: str | None = None
+        if len(self.before.p) < 2:
+            self.reason = "fewer than 2 prompts with enough valid samples before and after"
+            return
+        dictionary, self.target = seen_options(dictionary, target)
+        self.pool = _pool(dictionary)
+        if not self.pool.spread > settings.margins.jsd:
+            self.reason = "the base's distributions cannot be told apart"
 
-    least = settings.margins.min_valid
-    part = table.family(family)
-    before, after = shared_rows(part, base, tuned, least)
-    dictionary, _ = rows_of(table, base, least)
-    target, _ = rows_of(part, tuned, least)
-    if len(before.p) < 2:
-        return none("fewer than 2 prompts with enough valid samples before and after")
-    dictionary, target = seen_options(dictionary, target)
-    pool = _pool(dictionary)
-    if not pool.spread > settings.margins.jsd:
-        return none("the base's distributions cannot be told apart")
-    key = stream_key("nucleation", table.task, family)
-    collapse = _collapse(before, after, settings, key)
-    if dictionary.exact and target.exact:
-        return _exact(table.task, family, pool, target, collapse, settings, len(seeds))
-    null = null_scores(
-        pool.rows, target, _nearest(pool.rows, target), pool.twins, settings.seed, key, settings.threads
-    )
-    tests, chance = [], 0.0
-    blind = min(dictionary.coverage, target.coverage) < settings.margins.promptability_coverage
-    for number, seed in enumerate(seeds):
-        scores = split_scores(
-            pool.rows,
-            target,
-            pool.twins,
-            settings.splits,
-            seed,
-            stream_key("halves", key),
-            settings.threads,
+    def at(self, seed: int) -> TaskTest:
+        """Return the test with the halves that one seed of the generator gives."""
+        if self.reason is not None:
+            return TaskTest(self.task, self.family, reason=self.reason)
+        if self.exact:
+            return self._exact
+        pool, target, settings = self.pool, self.target, self.settings
+        blind = min(pool.rows.coverage, target.coverage) < settings.margins.promptability_coverage
+        if self.collapse[1] < NO_COLLAPSE:
+            # Whatever its seed would be, nothing nucleated.
+            no = 1.0 if blind else 3.0 * self.collapse[1]
+            return TaskTest(self.task, self.family, yes=self.collapse[0], no=no)
+        rho, weight, cooled = np.empty(0), np.empty(0), np.empty(0, dtype=bool)
+        for start in range(0, settings.splits, SPLITS_AT_ONCE):
+            count = min(SPLITS_AT_ONCE, settings.splits - start)
+            key = stream_key("halves", self.key, start)
+            scores = split_scores(pool.rows, target, pool.twins, count, seed, key, settings.threads)
+            rho = np.append(rho, (scores.residual - self.floor) / pool.spread)
+            weight = np.append(weight, scores.weight)
+            cooled = np.append(cooled, self._is_cooled(scores))
+            found, refuted = self._misses(rho, weight, cooled)
+            if found >= ENOUGH and (
+                blind or refuted >= ENOUGH or self._against(rho, weight, cooled) >= SURE[1]
+            ):
+                break
+        return TaskTest(
+            self.task,
+            self.family,
+            yes=max(self.collapse[0], _share(found, rho.size)),
+            no=1.0 if blind else min(1.0, 3.0 * min(self.collapse[1], self._against(rho, weight, cooled))),
+            value=float(np.median(weight)),
         )
-        floor = float(null.residual.mean())
-        rho = (scores.residual - floor) / pool.spread
-        null_rho = (null.residual - floor) / pool.spread
-        yes, no = _seed_p(rho, scores.weight, null_rho, null.weight, settings)
-        tests.append(
-            TaskTest(
-                table.task,
-                family,
-                yes=max(collapse[0], yes),
-                no=1.0 if blind else min(1.0, 3.0 * min(collapse[1], *no)),
-                value=float(np.median(scores.weight)),
-            )
+
+    def _is_cooled(self, scores: Scores) -> Mask:
+        """Folds in which a power of the nearest row explains the target: the seed, only cooler."""
+        result: Mask = (scores.cooled - self.floor) / self.pool.spread < self.settings.margins.seed_residual
+        return result
+
+    def _misses(self, rho: Floats, weight: Floats, cooled: Mask) -> tuple[int, int]:
+        """Folds that speak against a seed, and folds that speak for one."""
+        margin, half = self.settings.margins.seed_residual, self.settings.margins.seed_weight
+        return (
+            max(int(((rho >= margin) & ~cooled).sum()), int(((weight <= half) & ~cooled).sum())),
+            min(int(((rho <= margin) | cooled).sum()), int(((weight >= half) | cooled).sum())),
         )
-        if number == 0:
-            chance = _chance(pool, target, floor, settings, key)
-    return NucleationTest(tuple(tests), chance)
+
+    def _against(self, rho: Floats, weight: Floats, cooled: Mask) -> float:
+        """p-value that there is no seed: nothing explains the target, or nothing outweighs the rest."""
+        margin, half = self.settings.margins.seed_residual, self.settings.margins.seed_weight
+        unexplained, outweighed = (int((folds | cooled).sum()) for folds in (rho <= margin, weight >= half))
+        if min(unexplained, outweighed) >= ENOUGH:
+            return _share(min(unexplained, outweighed), rho.size)
+        # A true seed loses weight to noise and leaves a residual too: what one shows at these sizes refutes
+        # none. The mean of a split's two folds uses every sample once, so it is as noisy as the median over
+        # all splits.
+        null_rho = _split_means((self.null.residual - self.floor) / self.pool.spread)
+        null_weight = _split_means(self.null.weight)
+        more = int((null_rho >= np.median(_split_means(rho))).sum())
+        less = int((null_weight <= np.median(_split_means(weight))).sum())
+        return min(
+            max(_share(unexplained, rho.size), _share(more, null_rho.size)),
+            max(_share(outweighed, rho.size), _share(less, null_weight.size)),
+        )
+
+    def again(self, first: TaskTest, seed: int) -> TaskTest:
+        """Return the test under another seed; the first one's where its p-values leave no doubt."""
+        if all(p is None or p <= SURE[0] or p >= SURE[1] for p in (first.yes, first.no)):
+            return first
+        return self.at(seed)
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is no sampling noise."""
+        return self.pool.rows.exact and self.target.exact
+
+    @cached_property
+    def collapse(self) -> tuple[float, float]:
+        """p-values that promptability has fallen below its share of the base's, and that it has not."""
+        return _collapse(self.before, self.after, self.settings, self.key)
+
+    @cached_property
+    def null(self) -> Scores:
+        """The scores of a true seed at these numbers of samples."""
+        return self._null(NULL_DRAWS, self.key)
+
+    @cached_property
+    def floor(self) -> float:
+        """What a true seed leaves unexplained, bits."""
+        if self.exact:
+            return 0.0
+        return float(self._null(FLOOR_DRAWS, stream_key("floor", self.key)).residual.mean())
+
+    def _null(self, draws: int, key: int) -> Scores:
+        pool, target, settings = self.pool, self.target, self.settings
+        nearest = int(whole(pool.rows, target).distances()[0].argmin())
+        return null_scores(
+            pool.rows, target, nearest, pool.twins, draws, settings.seed, key, settings.threads
+        )
+
+    @cached_property
+    def chance(self) -> float:
+        """Share of option-permuted targets on which the same rule finds a seed."""
+        if self.reason is not None:
+            return 0.0
+        return _chance(self.pool, self.target, self.floor, self.settings, self.key)
+
+    @cached_property
+    def _exact(self) -> TaskTest:
+        fold = Fold(self.pool.rows.p[None], self.target.p[None])
+        scores = cross_fit(fold, fold, self.pool.twins, self.settings.threads)
+        rho, weight = float(scores.residual[0]) / self.pool.spread, float(scores.weight[0])
+        margins = self.settings.margins
+        seed = rho < margins.seed_residual and weight > margins.seed_weight
+        seed = seed or bool(self._is_cooled(scores)[0])
+        return exact_test(self.task, self.family, seed and self.collapse[0] == 0.0, weight)
 
 
 def _pool(rows: Rows) -> _Pool:
@@ -138,31 +230,14 @@ def _collapse(before: Rows, after: Rows, settings: Settings, key: int) -> tuple[
     return 1.0 if yes is None else yes, 1.0 if no is None else no
 
 
-def _nearest(base: Rows, target: Rows) -> int:
-    return int(whole(base, target).distances()[0].argmin())
-
-
-def _share(hits: Mask) -> float:
+def _share(hits: int, of: int) -> float:
     """Share of folds, never 0: as many again could not have shown less than one."""
-    return float((hits.sum() + 1) / (hits.size + 1))
+    return (hits + 1) / (of + 1)
 
 
 def _split_means(folds_of: Floats) -> Floats:
     result: Floats = folds_of.reshape(-1, 2).mean(axis=1)
     return result
-
-
-def _seed_p(
-    rho: Floats, weight: Floats, null_rho: Floats, null_weight: Floats, settings: Settings
-) -> tuple[float, tuple[float, float]]:
-    margin, half = settings.margins.seed_residual, settings.margins.seed_weight
-    yes = max(_share(rho >= margin), _share(weight <= half))
-    # A true seed loses weight to noise and leaves a residual too: what one shows at these sizes refutes none.
-    # The mean of a split's two folds uses every sample once, so it is as noisy as the median over all splits.
-    unexplained = max(_share(rho <= margin), _share(_split_means(null_rho) >= np.median(_split_means(rho))))
-    least = np.median(_split_means(weight))
-    outweighed = max(_share(weight >= half), _share(_split_means(null_weight) <= least))
-    return yes, (unexplained, outweighed)
 
 
 def _chance(pool: _Pool, target: Rows, floor: float, settings: Settings, key: int) -> float:
@@ -179,23 +254,7 @@ def _chance(pool: _Pool, target: Rows, floor: float, settings: Settings, key: in
 
     scores = cross_fit(shuffled(first), shuffled(second), pool.twins, settings.threads)
     rho = (scores.residual - floor) / pool.spread
-    found = (rho < settings.margins.seed_residual) & (scores.weight > settings.margins.seed_weight)
-    return _share(found)
-
-
-def _exact(
-    task: str,
-    family: str,
-    pool: _Pool,
-    target: Rows,
-    collapse: tuple[float, float],
-    settings: Settings,
-    times: int,
-) -> NucleationTest:
-    fold = Fold(pool.rows.p[None], target.p[None])
-    scores = cross_fit(fold, fold, pool.twins, settings.threads)
-    rho, weight = float(scores.residual[0]) / pool.spread, float(scores.weight[0])
-    seed = rho < settings.margins.seed_residual and weight > settings.margins.seed_weight
-    test = exact_test(task, family, seed and collapse[0] == 0.0, weight)
-    chance = _chance(pool, target, 0.0, settings, stream_key("nucleation", task, family))
-    return NucleationTest((test,) * times, chance)
+    margin = settings.margins.seed_residual
+    found = (rho < margin) & (scores.weight > settings.margins.seed_weight)
+    found |= (scores.cooled - floor) / pool.spread < margin
+    return _share(int(found.sum()), found.size)

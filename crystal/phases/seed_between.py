@@ -4,11 +4,61 @@ from __future__ import annotations
 
 import numpy as np
 
+from crystal.ops.resampling import simulate_counts, stream_key
+from crystal.phases.crossfit import whole
 from crystal.phases.results import SeedResult
+from crystal.phases.rows import Rows
 from crystal.phases.seed import find_seed
 from crystal.phases.settings import Settings
 from crystal.phases.sides import side, usable
 from crystal.states.tables import TaskTable
+from crystal.statistics.smoothing import smoothed
+
+PLANNED = 10
+"""Data sets of another size in which a seed is searched for."""
+
+
+def decided_share(
+    table: TaskTable, before: int, after: int, settings: Settings, family: str | None, size: int
+) -> float:
+    """Return the share of data sets of ``size`` samples a prompt in which a true seed is decided.
+
+    The nearest of the earlier distributions stands for the later checkpoint: what these few samples
+    leave open between seed, blend and neither is noise, which more of them would not keep.
+
+    Parameters
+    ----------
+    table, before, after, settings, family
+        As in :func:`seed_between`; the data sets are drawn from its (smoothed) counts.
+    size : int
+        Samples of each prompt.
+    """
+    base, tuned = usable(table, before), usable(table, after)
+    if family is not None:
+        tuned = tuned & np.array([prompt.family == family for prompt in table.prompts], dtype=bool)
+    counts, other = (
+        side(table, checkpoint, prompts, sampled=True).counts
+        for checkpoint, prompts in ((before, base), (after, tuned))
+    )
+    rows = smoothed(counts)
+    nearest = int(whole(Rows.sampled(counts), Rows.sampled(other)).distances()[0].argmin())
+    key = stream_key("planned", table.task, family or "", before, after, size)
+    drawn = [
+        simulate_counts(
+            truth,
+            np.full(len(truth), size, dtype=np.int64),
+            draws=PLANNED,
+            seed=settings.seed,
+            key=stream_key(key, word),
+            threads=settings.threads,
+        )
+        for word, truth in (("base", rows), ("tuned", np.repeat(rows[[nearest]], len(other), axis=0)))
+    ]
+    found = [
+        find_seed(one, other, seed=settings.seed, settings=settings, words=("planned", i)).found
+        for i, (one, other) in enumerate(zip(*drawn, strict=True))
+    ]
+    return sum(answer is not None for answer in found) / PLANNED
 
 
 def seed_between(

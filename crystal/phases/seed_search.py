@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crystal.ops.blend import fit_blend
 from crystal.ops.resampling import stream_key
 from crystal.phases.cooling import Cooling, fit_cooling
-from crystal.phases.crossfit import LIMIT, TOLERANCE, Fold, split_scores, whole
+from crystal.phases.crossfit import Fold, blend_weights, leaning, split_scores, whole
 from crystal.phases.results import SeedKind, SeedResult
 from crystal.phases.rows import Floats, Rows, centre_of, pairwise_jsd, redraw, smooth
 from crystal.phases.settings import Settings
@@ -38,7 +37,7 @@ class _Fit:
     low: float
     """One-sided lower limit of the seed's weight."""
     high: float
-    """One-sided upper limit of the largest weight."""
+    """One-sided upper limit of the largest weight that a row has in any blend that fits as well."""
     residual: float
     residual_low: float
     residual_high: float
@@ -128,24 +127,28 @@ class Search:
         """Fit the blend to all samples, and again to data drawn from that fit."""
         threads = self.settings.threads
         rows, q = smooth(base.whole), self.target.p.mean(axis=0)
-        weights = fit_blend(q, rows, tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights[0]
+        # With more rows than options many blends fit alike. A row outweighs the others if it does in one of
+        # them, so every row is leaned on once.
+        starts = leaning(np.eye(len(rows), dtype=bool))
+        leant = blend_weights(np.repeat(q[None], len(rows), axis=0), rows, starts, threads)
+        weights = leant[chosen]
         blend = weights @ rows
         residual = float(js_divergence(blend, q))
-        own = float(weights[chosen])
+        own, most = float(weights[chosen]), float(leant.diagonal().max())
         if base.exact and self.target.exact:
-            return _Fit(weights, own, float(weights.max()), residual, residual, residual, None)
+            return _Fit(weights, own, most, residual, residual, residual, None)
         truth = np.repeat(blend[None], len(self.target.p), axis=0)
         again = Fold(
             self._again(base, rows, stream_key("again base", self.key)),
             self._again(self.target, truth, stream_key("again tuned", self.key)),
         )
         redrawn = smooth(again.base)
-        refits = fit_blend(again.target, redrawn, tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights
+        refits = blend_weights(again.target, redrawn, np.repeat(starts[[chosen]], DRAWS, axis=0), threads)
         null = np.asarray(js_divergence(np.einsum("sr,srk->sk", refits, redrawn), again.target))
         # Weights that noise takes from the true seed in the draws, it took in the data: the basic bootstrap.
         shift = refits - weights
         low = own - float(np.quantile(shift[:, chosen], 1 - self.settings.alpha))
-        high = float((weights - np.quantile(shift, self.settings.alpha, axis=0)).max())
+        high = max(most, float((weights - np.quantile(shift, self.settings.alpha, axis=0)).max()))
         net = residual - float(null.mean())
         # Away from its null a divergence is noisier than at it; the halves show how much.
         error = self.level * max(float(null.std()), self.noise)
@@ -202,7 +205,8 @@ class Search:
         power = cooling is not None and cooling.residual_high <= margin and cooling.low > 1.0
         if fits and fit.low > half and nearer >= 1 - alpha:
             return "one", None
-        if power and not fits:
+        # A cooled row may also lie within the hull of the others; then one row explains what many do.
+        if power and (not fits or nearer >= 1 - alpha):
             return "sharpened", None
         if self._blind():
             return "undetermined", "too much of the distributions is unseen to refute a seed"

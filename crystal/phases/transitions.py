@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -14,8 +15,8 @@ from crystal.phases.checkpoints import Known
 from crystal.phases.differences import Differences, exact_differences, sampled_differences
 from crystal.phases.needs import Needs, needs
 from crystal.phases.permuting import permuted
-from crystal.phases.results import TRANSITION_METRICS, Metric, SeedResult, TransitionResult
-from crystal.phases.seed_between import seed_between
+from crystal.phases.results import TRANSITION_METRICS, Metric, SeedResult, TransitionResult, Verdict
+from crystal.phases.seed_between import decided_share, seed_between
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side, side, usable
 from crystal.phases.units import UNITS, Statistic, add_prompt_limits, as_metric
@@ -29,6 +30,7 @@ from crystal.statistics.estimate import Estimate
 from crystal.statistics.jackknife import entropy_jackknife, js_jackknife
 from crystal.statistics.retention import retention_change, retention_exact
 
+PLANNING_DRAWS = 200
 _NOTHING = Evidence(differs=False)
 
 
@@ -60,6 +62,22 @@ class Comparison:
     def seed(self) -> SeedResult:
         """The later checkpoint's seed among the earlier one's prompts, searched when first asked for."""
         return seed_between(self.whole, self.before, self.after, self.settings, self.family)
+
+    def analyse(self, counts: npt.NDArray[np.int64]) -> Evidence:
+        """Return what other counts [P, 2, K] of the options seen would show, with few draws."""
+        quick = msgspec.structs.replace(
+            self.settings,
+            draws=min(self.settings.draws, PLANNING_DRAWS),
+            interval_draws=min(self.settings.interval_draws, PLANNING_DRAWS),
+        )
+        before, after = (_all_valid(rows) for rows in (counts[:, 0], counts[:, 1]))
+        part = replace(self.table, positions=None)
+        found = sampled_differences(before, after, part, quick, stream_key(self.key, "ahead"))
+        return _evidence(found, (before, after), self.table, quick)
+
+    def seed_share(self, size: int) -> float:
+        """Return the share of data sets of another size in which the seed is found or refuted."""
+        return decided_share(self.whole, self.before, self.after, self.settings, self.family, size)
 
 
 def compare(
@@ -159,26 +177,21 @@ def conclude(
     Evidence
         What the verdict rests on, for deciding again under other margins.
     """
-    margins, table = settings.margins, comparison.table
-    evidence = comparison.evidence
-    if comparison.sides is not None and comparison.sides[0].exact and comparison.sides[1].exact:
-        differs = evidence.jsd.above(margins.jsd) is True
-    else:
-        differs = q is not None and q < settings.alpha
-    evidence = replace(evidence, differs=differs)
-    if differs and collapsed(evidence, margins) and comparison.blocked is None:
-        evidence = replace(evidence, seed=comparison.seed.found)
-    verdict, reason = decide(evidence, margins)
-    if comparison.blocked is not None:
-        verdict, reason = "UNDETERMINED", comparison.blocked
-    elif verdict != "UNDETERMINED" and comparison.sides is not None:
-        widened = worst_case(evidence, *comparison.sides, margins)
-        if widened is not None and decide(widened, margins)[0] != verdict:
-            verdict, reason = "UNDETERMINED", "validity: off-task answers could change the verdict"
+    verdict, reason, evidence = name(comparison, q, settings)
+    table = comparison.table
     need = Needs()
     if verdict == "UNDETERMINED" and comparison.blocked is None and comparison.sides is not None:
         jsd = comparison.metrics["jsd"].value
-        need = needs(comparison.sides, jsd, evidence, level, settings, comparison.key)
+        need = needs(
+            comparison.sides,
+            jsd,
+            evidence,
+            level,
+            settings,
+            comparison.key,
+            analyse=comparison.analyse,
+            seed_share=comparison.seed_share,
+        )
     result = TransitionResult(
         from_=table.checkpoints[comparison.before].name,
         to=table.checkpoints[comparison.after].name,
@@ -195,6 +208,27 @@ def conclude(
         metrics=comparison.metrics,
     )
     return result, evidence
+
+
+def name(comparison: Comparison, q: float | None, settings: Settings) -> tuple[Verdict, str | None, Evidence]:
+    """Return the verdict, why it is open where it is, and what it rests on."""
+    margins = settings.margins
+    evidence = comparison.evidence
+    if comparison.sides is not None and comparison.sides[0].exact and comparison.sides[1].exact:
+        differs = evidence.jsd.above(margins.jsd) is True
+    else:
+        differs = q is not None and q < settings.alpha
+    evidence = replace(evidence, differs=differs)
+    if differs and collapsed(evidence, margins) and comparison.blocked is None:
+        evidence = replace(evidence, seed=comparison.seed.found)
+    verdict, reason = decide(evidence, margins)
+    if comparison.blocked is not None:
+        verdict, reason = "UNDETERMINED", comparison.blocked
+    elif verdict != "UNDETERMINED" and comparison.sides is not None:
+        widened = worst_case(evidence, *comparison.sides, margins)
+        if widened is not None and decide(widened, margins)[0] != verdict:
+            verdict, reason = "UNDETERMINED", "validity: off-task answers could change the verdict"
+    return verdict, reason, evidence
 
 
 def _blocked(
@@ -263,8 +297,21 @@ def _evidence(
     )
 
 
+def _all_valid(counts: npt.NDArray[np.int64]) -> Side:
+    """Return counts [P, K] as a side without an invalid answer."""
+    sizes = counts.sum(axis=1)
+    return Side(
+        counts=counts,
+        probabilities=counts / sizes[:, None],
+        exact=False,
+        samples=int(sizes.sum()),
+        validity=None,
+        trials=np.stack([sizes, np.zeros_like(sizes)], axis=1),
+    )
+
+
 def _limits(estimate: Estimate) -> Limits:
-    return Limits(estimate.low, estimate.high)
+    return Limits(estimate.low, estimate.high, estimate.value)
 
 
 def retention_limits(comparison: Comparison, settings: Settings, mass: float) -> Limits:

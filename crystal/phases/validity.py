@@ -61,5 +61,7 @@ def _entropy_blur(share: float, options: int) -> float:
 
 def _widened(limits: Limits, by: float) -> Limits:
     return Limits(
-        None if limits.low is None else limits.low - by, None if limits.high is None else limits.high + by
+        None if limits.low is None else limits.low - by,
+        None if limits.high is None else limits.high + by,
+        limits.value,
     )

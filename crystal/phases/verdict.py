@@ -19,6 +19,8 @@ class Limits(NamedTuple):
 
     low: float | None = None
     high: float | None = None
+    value: float | None = None
+    """The estimate between them, for planning; verdicts rest on the limits alone."""
 
     def above(self, margin: float) -> bool | None:
         """Is the quantity above ``margin``: True if shown, False if refuted, else None."""
@@ -97,7 +99,8 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
     -----
     In this order: FROZEN, if the divergence is shown to be within its margin; UNDETERMINED, if the omnibus
     test does not reject; a collapse of promptability is NUCLEATION or RENUCLEATION by its seed; REMELTING, if
-    promptability rose, or entropy did without a collapse; RENUCLEATION, if mass left; SETTLING, if it stayed.
+    promptability rose, or entropy did without a collapse; RENUCLEATION, if mass left; SETTLING, if it stayed
+    and the divergence is shown to exceed its margin.
     A collapse that is neither shown nor refuted ends in UNDETERMINED, because every later verdict would claim
     to know that there was none. ``docs/decisions/collapse-before-entropy.md`` says why entropy is last.
 
@@ -128,5 +131,7 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
     if evidence.retention_change.below(-margins.retention):
         return "RENUCLEATION", None
     if evidence.retention_change.above(-margins.retention):
-        return "SETTLING", None
+        if evidence.jsd.above(margins.jsd):
+            return "SETTLING", None
+        return "UNDETERMINED", "divergence: something moved, but whether by more than its margin is open"
     return "UNDETERMINED", "retention: whether mass left the earlier checkpoint's options is open"

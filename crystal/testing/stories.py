@@ -171,10 +171,10 @@ def _nucleates(task: _Task, shape: Shape) -> bool:
 
 
 def _is_foreign(task: _Task, shape: Shape) -> bool:
-    """Whether no blend of the base comes within half of the base's own spread."""
+    """Whether no blend of the base comes within two thirds of the base's own spread."""
     base = task.rungs[0]
     blend = fit_blend(task.target, 0.999999 * base + 1e-6 / shape.options, tolerance=1e-6).weights[0] @ base
-    apart = float(js_divergence(blend, task.target)) > _spread(base) / 2
+    apart = float(js_divergence(blend, task.target)) > _spread(base) * 2 / 3
     settles = not can_settle("foreign", shape.options) or _settles(task, shape)
     return apart and settles and _collapses(task, shape)
 

@@ -42,8 +42,12 @@ class Fitter {
     // SQUAREM (Varadhan and Roland 2008, scheme S3): two EM steps give a direction and its bend; the jump
     // along them is stabilised by a third step, and refused where f at the jump is below f(w), so that f
     // never falls.
-    std::pair<std::size_t, double> solve(std::span<double> w, const BlendLimits& limits, StopFlag stop) {
-        std::fill(w.begin(), w.end(), 1.0 / static_cast<double>(rows_));
+    std::pair<std::size_t, double> solve(std::span<double> w, std::span<const double> start,
+                                         const BlendLimits& limits, StopFlag stop) {
+        if (start.empty())
+            std::fill(w.begin(), w.end(), 1.0 / static_cast<double>(rows_));
+        else
+            std::copy(start.begin(), start.end(), w.begin());
         for (std::size_t passes = 1;; ++passes) {
             throw_if(stop);
             const double gap = step(w, first_);
@@ -168,25 +172,27 @@ class Fitter {
 }  // namespace
 
 void fit_blend(std::span<const double> targets, std::span<const double> dictionary, const BlendShape& shape,
-               const BlendLimits& limits, std::span<double> weights, std::span<std::int64_t> iterations,
-               std::span<double> gaps, StopFlag stop) {
+               std::span<const double> start, const BlendLimits& limits, std::span<double> weights,
+               std::span<std::int64_t> iterations, std::span<double> gaps, StopFlag stop) {
     const std::size_t block = shape.rows * shape.options;
     if (shape.rows == 0 || shape.options == 0) return;
     // A range is about a millisecond of work, so that small calls stay on the caller and long ones share
     // evenly.
     const std::size_t grain = std::max<std::size_t>(1, 8192 / block);
-    parallel_for(shape.targets, grain, thread_count(limits.threads), stop,
-                 [&](std::size_t begin, std::size_t end) {
-                     Fitter fitter(shape.rows, shape.options);
-                     for (std::size_t t = begin; t < end; ++t) {
-                         fitter.load(targets.subspan(t * shape.options, shape.options),
-                                     dictionary.subspan(shape.shared ? 0 : t * block, block));
-                         const auto [passes, gap] =
-                             fitter.solve(weights.subspan(t * shape.rows, shape.rows), limits, stop);
-                         iterations[t] = static_cast<std::int64_t>(passes);
-                         gaps[t] = gap;
-                     }
-                 });
+    parallel_for(
+        shape.targets, grain, thread_count(limits.threads), stop, [&](std::size_t begin, std::size_t end) {
+            Fitter fitter(shape.rows, shape.options);
+            for (std::size_t t = begin; t < end; ++t) {
+                fitter.load(targets.subspan(t * shape.options, shape.options),
+                            dictionary.subspan(shape.shared ? 0 : t * block, block));
+                const std::size_t own = t * shape.rows;
+                const auto [passes, gap] =
+                    fitter.solve(weights.subspan(own, shape.rows),
+                                 start.empty() ? start : start.subspan(own, shape.rows), limits, stop);
+                iterations[t] = static_cast<std::int64_t>(passes);
+                gaps[t] = gap;
+            }
+        });
 }
 
 }  // namespace crystal

@@ -173,3 +173,30 @@ def test_extreme_targets_stay_finite(targets: Floats) -> None:
         targets / targets.max(axis=1, keepdims=True), np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])
     )
     assert np.isfinite(fit.weights).all()
+
+
+def test_the_start_decides_among_blends_that_fit_alike() -> None:
+    """Three rows over two options: the target is the middle row, and a mixture of the outer ones."""
+    rows = [[0.9, 0.1], [0.5, 0.5], [0.1, 0.9]]
+    even = fit_blend([[1, 1]], rows).weights[0]
+    assert even == pytest.approx([1 / 3] * 3)
+    leaning = fit_blend([[1, 1]] * 2, rows, start=[[0.05, 0.9, 0.05], [0.45, 0.1, 0.45]]).weights
+    assert leaning[:, 1] == pytest.approx([0.9, 0.1])
+    # From a start that fits worse, the fit goes no farther than the likelihood asks.
+    tilted = fit_blend([[1, 1]], rows, start=[[0.9, 0.05, 0.05]], tolerance=1e-10).weights[0]
+    assert tilted @ np.array(rows) == pytest.approx([0.5, 0.5], abs=1e-4)
+
+
+def test_unique_blends_do_not_depend_on_the_start() -> None:
+    rng = np.random.default_rng(4)
+    rows = rng.dirichlet(np.full(12, 0.6), 4)
+    target = np.array([0.1, 0.2, 0.3, 0.4]) @ rows
+    starts = rng.dirichlet(np.ones(4), 5)
+    fits = fit_blend(np.repeat(target[None], 5, axis=0), rows, start=starts, tolerance=1e-12).weights
+    assert fits == pytest.approx(np.repeat([[0.1, 0.2, 0.3, 0.4]], 5, axis=0), abs=1e-3)
+
+
+@pytest.mark.parametrize("start", [[[0.5, 0.5]], [[1.0, 0.0, 0.0]], [[0.3, 0.3, 0.3]], [[0.2, 0.3, 0.5]] * 2])
+def test_starts_are_positive_weights_for_every_target(start: list[list[float]]) -> None:
+    with pytest.raises(InputError, match="start"):
+        fit_blend([[1, 1]], [[0.9, 0.1], [0.5, 0.5], [0.1, 0.9]], start=start)

@@ -12,7 +12,7 @@ from scipy import stats
 from crystal.phases.needs import FACTORS, Needs, at_information, gamma_quantile, needs
 from crystal.phases.settings import Settings
 from crystal.phases.sides import side, usable
-from crystal.phases.transitions import compare
+from crystal.phases.transitions import compare, conclude
 from crystal.statistics.divergence import js_information
 from crystal.testing import planted
 
@@ -89,3 +89,21 @@ def test_same_answer_for_any_threads() -> None:
         assert known.sides is not None
         found.append(needs(known.sides, known.metrics["jsd"].value, known.evidence, 0.05, settings, 1))
     assert found[0] == found[1]
+
+
+def test_limits_that_are_missing_are_read_off_a_larger_data_set() -> None:
+    """Thirty options, fifteen samples: nothing is known of promptability yet, and still a size is named."""
+    table = planted.ladder("picture", tasks=1, prompts=4, options=30, families=("context",), seed=3).tables(
+        15
+    )[0]
+    known = compare(table, 1, 2, QUICK)
+    assert known.evidence.promptability_from.low is None
+    need = conclude(known, known.p, 0.05, QUICK)[0].needs_samples
+    assert need is not None
+    assert need >= 4 * 15
+
+
+def test_an_open_seed_is_searched_for_at_the_size_asked_about() -> None:
+    table = planted.ladder("picture", tasks=1, prompts=6, families=("context",), seed=4).tables(12)[0]
+    known = compare(table, 0, 1, QUICK)
+    assert known.seed_share(12) <= known.seed_share(400) == 1.0

@@ -62,11 +62,11 @@ def test_no_hidden_distribution_escapes_the_widened_limits(
     widened = worst_case(evidence, one(p, first), one(q, second), Margins())
     assert widened is not None
     full_p, full_q = first * p + (1 - first) * r, second * q + (1 - second) * s
-    low, high = widened.jsd
+    low, high, _ = widened.jsd
     assert low is not None
     assert high is not None
     assert low - 1e-9 <= jsd(full_p, full_q) <= high + 1e-9
-    low, high = widened.entropy_change
+    low, high, _ = widened.entropy_change
     assert low is not None
     assert high is not None
     assert low - 1e-9 <= entropy(full_q) - entropy(full_p) <= high + 1e-9

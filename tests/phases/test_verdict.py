@@ -67,6 +67,11 @@ def test_no_collapse_is_settling(without: dict[str, Any]) -> None:
     assert verdict(**{**COLLAPSE, **without}, seed=True) == "SETTLING"
 
 
+def test_a_change_within_the_margin_is_no_settling() -> None:
+    assert verdict(**SETTLED, jsd=Limits(0.002, 0.03)) == "UNDETERMINED"
+    assert verdict(**SETTLED, jsd=Limits(0.011, 0.03)) == "SETTLING"
+
+
 def test_mass_that_leaves_is_renucleation_and_open_retention_is_undetermined() -> None:
     assert verdict(**{**SETTLED, "retention_change": Limits(-0.4, -0.2)}) == "RENUCLEATION"
     assert verdict(**SETTLED) == "SETTLING"

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from crystal.errors import SettingsError
+from crystal.phases.settings import Settings
+from crystal.phases.transitions import compare, name
 from crystal.samples import distribution_schema, sample_schema
 from crystal.testing import planted
 
@@ -134,6 +136,23 @@ def test_small_and_large_stories_are_told(prompts: int, options: int) -> None:
         if kind == "foreign":
             nearest = jsd(truth.probabilities[:, 0], p[:, 1].mean(axis=1)[:, None]).min(axis=1)
             assert (nearest > 0.05).all()
+
+
+@pytest.mark.parametrize(("prompts", "options"), [(5, 2), (6, 5), (3, 60)])
+@pytest.mark.parametrize("kind", planted.KINDS)
+def test_exact_distributions_get_the_planted_verdicts(kind: str, prompts: int, options: int) -> None:
+    """Judged without noise, no step is called what it is not, and most are called what they are."""
+    if kind == "blend" and options == 2:
+        pytest.skip("an average of two options is always one of them")
+    truth = planted.ladder(kind, tasks=2, prompts=prompts, options=options, seed=options)
+    settings = Settings()
+    right = 0
+    for table in truth.exact_tables():
+        for step, planted_verdict in enumerate(truth.verdicts):
+            verdict, _, _ = name(compare(table, step, step + 1, settings, "context"), None, settings)
+            assert verdict in {planted_verdict, "UNDETERMINED"}
+            right += verdict == planted_verdict
+    assert right >= 5
 
 
 @pytest.mark.parametrize("samples", [5, 5_000])

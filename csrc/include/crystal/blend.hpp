@@ -27,11 +27,11 @@ struct BlendLimits {
 
 // targets [T, K] and dictionary [R, K] or [T, R, K] are finite and not negative, each target has mass, and
 // wherever it has some, so has a row of its dictionary. Writes weights [T, R] (sum 1), iterations [T] and
-// gaps [T]. Every fit starts from equal weights and is sequential, so that no result depends on the number of
-// threads; where the best blend is not unique (more rows than options, the target inside their hull) the
-// start decides among the best.
+// gaps [T]. Every fit starts from its row of start [T, R] (positive, sum 1; equal weights if start is empty)
+// and is sequential, so that no result depends on the number of threads; where the best blend is not unique
+// (more rows than options, the target inside their hull) the start decides among the best.
 void fit_blend(std::span<const double> targets, std::span<const double> dictionary, const BlendShape& shape,
-               const BlendLimits& limits, std::span<double> weights, std::span<std::int64_t> iterations,
-               std::span<double> gaps, StopFlag stop = nullptr);
+               std::span<const double> start, const BlendLimits& limits, std::span<double> weights,
+               std::span<std::int64_t> iterations, std::span<double> gaps, StopFlag stop = nullptr);
 
 }  // namespace crystal

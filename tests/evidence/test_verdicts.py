@@ -1,0 +1,65 @@
+"""Verdicts on planted ladders at one small size, and the page's arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.evidence import verdicts
+from crystal.testing import planted
+
+SMALL = verdicts.Size(8, 4, 150)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "TASKS", 3)
+    monkeypatch.setattr(verdicts, "INTERVAL_DRAWS", 60)
+
+
+@pytest.mark.parametrize(
+    "kind", ["picture", "foreign", "escape", "per_context", "one_family", verdicts.NOISY]
+)
+def test_what_is_decided_is_right(kind: str) -> None:
+    cell = verdicts._cell(SMALL, kind)
+    verdicts.add(cell, SMALL, kind, 0)
+    right, wrong, undetermined = verdicts._sums(cell)
+    assert right + wrong + undetermined == 9 * (2 if kind == "one_family" else 1)
+    assert wrong == 0
+    assert right >= 3
+
+
+@pytest.mark.parametrize("kind", ["frozen", "format", "small"])
+def test_nothing_is_made_of_nothing(kind: str) -> None:
+    cell = verdicts._cell(SMALL, kind)
+    verdicts.add(cell, SMALL, kind, 0)
+    assert {word.split(" > ")[1] for word in cell["given"]} <= verdicts.STILL
+
+
+def test_discoveries_are_true() -> None:
+    false, found, of = map(sum, zip(*(verdicts._mixed(number) for number in range(5)), strict=True))
+    assert false / 5 < 0.1
+    assert found > of / 10
+
+
+def results(given: dict[str, int], kind: str = "picture", samples: int = 100) -> dict[str, object]:
+    cell = {"size": verdicts.Size(10, 8, samples)._asdict(), "kind": kind, "given": given, "reasons": {}}
+    return {"cells": [cell], "mixed": [1.0, 80, 100], "ladders": 100}
+
+
+def test_failures_are_said_in_words() -> None:
+    assert verdicts.failures(results({"FROZEN > FROZEN": 50})) == []
+    wrong = results({"SETTLING > SETTLING": 20, "SETTLING > REMELTING": 4, "SETTLING > UNDETERMINED": 9})
+    (said,) = verdicts.failures(wrong)
+    assert said.startswith("picture, 10 options, 8 prompts, 100 samples: 4 of 24 decided verdicts are wrong")
+    assert "SETTLING > REMELTING" in said
+    alarm = results({"FROZEN > SETTLING": 3, "FROZEN > FROZEN": 27}, "frozen")
+    assert "3 of 30 transitions get another verdict" in verdicts.failures(alarm)[0]
+    shy = results({"SETTLING > UNDETERMINED": 5, "SETTLING > SETTLING": 5}, samples=1_000)
+    assert "5 of 10 stay open" in verdicts.failures(shy)[0]
+
+
+def test_the_page_counts_planted_against_given() -> None:
+    page = verdicts.page(results({"SETTLING > SETTLING": 20, "SETTLING > UNDETERMINED": 9}))
+    assert "| picture | 20 / 0 / 9 |" in page
+    assert "| SETTLING | 0 | 0 | 20 | 0 | 0 | 9 |" in page
+    assert set(verdicts.KINDS) - {verdicts.NOISY} == set(planted.KINDS)
