@@ -40,7 +40,7 @@ class Size(NamedTuple):
         return f"{self.options} options, {self.prompts} prompts, {self.samples:,} samples"
 
 
-SIZES = (Size(10, 8, 20), Size(10, 8, 100), Size(10, 8, 1_000), Size(4, 4, 200), Size(30, 8, 200))
+SIZES = (Size(10, 8, 20), Size(10, 8, 100), Size(10, 8, 1_000), Size(4, 8, 200), Size(30, 8, 200))
 KINDS = (*planted.KINDS, NOISY)
 
 

@@ -170,10 +170,10 @@ class Search:
         rows, q = smooth(base.whole), self.target.p.mean(axis=0)
 
         def left(base_rows: Floats, target: Floats) -> Floats:
-            found = fit_blend(target, base_rows, tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights
+            found = blend_weights(target, base_rows, None, threads)
             return np.asarray(js_divergence(np.einsum("sr,srk->sk", found, base_rows), target))
 
-        weights = fit_blend(q, rows, tolerance=TOLERANCE, limit=LIMIT, threads=threads).weights[0]
+        weights = blend_weights(q[None], rows, None, threads)[0]
         size = min(float(np.max(whole(base, self.target).target_size)), _MOST_SAMPLES)
         alone = np.eye(len(rows))[int(whole(base, self.target).distances()[0].argmin())]
         residual, found = float(left(rows[None], q[None])[0]), []
