@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from crystal.ops.ngrams import ngram_overlap as ngram_overlap
     from crystal.ops.sequences import count_sequences as count_sequences
     from crystal.ops.token_curves import temperature_curve as temperature_curve
+    from crystal.ops.token_divergence import token_divergence as token_divergence
+    from crystal.ops.token_divergence import token_divergence_state as token_divergence_state
     from crystal.ops.token_fold import fold as fold
     from crystal.ops.token_linear import linear_token_state as linear_token_state
     from crystal.ops.token_linear import linear_token_stats as linear_token_stats
@@ -60,6 +62,8 @@ _HOMES = {
     "score": "crystal.sampling.score",
     "shift_classes": "crystal.ops.token_shift",
     "temperature_curve": "crystal.ops.token_curves",
+    "token_divergence": "crystal.ops.token_divergence",
+    "token_divergence_state": "crystal.ops.token_divergence",
     "token_state": "crystal.ops.token_states",
     "token_stats": "crystal.ops.tokens",
 }
@@ -89,6 +93,8 @@ __all__ = [
     "score",
     "shift_classes",
     "temperature_curve",
+    "token_divergence",
+    "token_divergence_state",
     "token_state",
     "token_stats",
 ]  # __version__ is resolved below

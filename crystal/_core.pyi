@@ -110,6 +110,19 @@ def token_curve(
     threads: int,
     path: str,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def token_divergence(
+    p_logits: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16],
+    q_logits: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16],
+    type: str,
+    tokens: npt.NDArray[np.int64],
+    levels: npt.NDArray[np.float64] | None,
+    status: npt.NDArray[np.int64] | None,
+    temperature: float,
+    ignored_id: int,
+    first_id: int,
+    threads: int,
+    path: str,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
 
 # sequences
 def count_sequences(

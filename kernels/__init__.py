@@ -14,6 +14,8 @@ Importing this package loads neither torch nor triton; its modules do, so import
     The same for a grid of temperatures: Triton kernel, what runs it, the rule that joins sums, plain PyTorch.
 ``linear_token_stats``, ``linear_launch``
     The state of hidden @ weight.T without the logits, and what runs it.
+``token_divergence``, ``divergence_launch``, ``divergence_sums``, ``divergence_reference``
+    Two rows of logits: Triton kernel, what runs it, the sums and their results, plain PyTorch.
 ``shipped``
     Every configuration that the package launches: add a kernel's here.
 ``ahead_of_time``, ``disassembly``, ``compiled``

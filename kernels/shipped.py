@@ -15,6 +15,7 @@ from itertools import product
 import torch
 
 from .curve_launch import MOST, curve_block, launch_curves
+from .divergence_launch import launch_sums, pair_block_for
 from .linear_launch import launch_linear
 from .token_fields import LEVELS
 from .token_launch import Block, block_for, launch_state, launch_stats
@@ -116,6 +117,21 @@ def linear_token_stats() -> Iterator[Case]:
         yield Case(f"{dtype}, a part, with bias", launch)
 
 
+def token_divergence() -> Iterator[Case]:
+    """Yield the second read of token_divergence: dtypes x layouts. The first is token_stats at level core."""
+    limits = {"sm_80": 34.0, "sm_90": 34.0, "sm_100": 25.0}
+    for (dtype, bits), vocabulary in product(_BITS.items(), (1 << 17, 2048)):
+        large = vocabulary > 4096
+        logits = torch.empty((8192, vocabulary), dtype=getattr(torch, dtype), device="meta")
+        tokens = torch.empty(8192, dtype=torch.int64, device="meta")
+        levels = torch.empty((2, 8192), dtype=torch.float64, device="meta")
+        one = _turn(pair_block_for(vocabulary, dtype), bits, {})
+        pair = Stream(2 * one.logits, 2 * one.bytes, limits if large else {})
+        launch = partial(launch_sums, logits, logits, tokens, levels, tokens, 1.0)
+        size = "large" if large else "small"
+        yield Case(f"{dtype}, {size} vocabulary", launch, {"divergence_kernel": pair})
+
+
 def _turn(block: Block, bits: int, limits: Mapping[str, float], stores: int = 16, rest: int = 0) -> Stream:
     """Return the turn of a layout with a thread a lane: `runs` runs of 16 bytes, and the rest by a few."""
     return Stream(block.runs * 128 // bits, block.runs * 16, limits, rest, stores)
@@ -126,4 +142,5 @@ FAMILIES: dict[str, Callable[[], Iterator[Case]]] = {
     "token_stats": token_stats,
     "temperature_curve": temperature_curve,
     "linear_token_stats": linear_token_stats,
+    "token_divergence": token_divergence,
 }

@@ -95,7 +95,7 @@ def check_temperature(temperature: float) -> float:
     return value
 
 
-def dtype_name(kind: Kind, logits: Any, dtype: str | None) -> str:
+def dtype_name(kind: Kind, logits: Any, dtype: str | None, where: str = "logits") -> str:
     """Return the name of a dtype that the kernels read, "bfloat16" for its bits in uint16."""
     name = str(logits.dtype).removeprefix("torch.")
     if kind == "numpy" and name == "uint16" and dtype == "bfloat16":
@@ -107,7 +107,7 @@ def dtype_name(kind: Kind, logits: Any, dtype: str | None) -> str:
     if name not in (*_FLOATS, "float64"):
         fix = 'pass dtype="bfloat16" if these are the bits of bfloat16' if name == "uint16" else None
         raise SettingsError(
-            "wrong dtype of logits", where="logits", expected=", ".join(_FLOATS), got=name, fix=fix
+            "wrong dtype of logits", where=where, expected=", ".join(_FLOATS), got=name, fix=fix
         )
     return name
 
@@ -119,6 +119,7 @@ def check(
     ignored_id: int = IGNORED_ID,
     dtype: str | None = None,
     first_id: int | None = None,
+    where: str = "logits",
 ) -> TokenInput:
     """Check logits and token ids and return them in one library.
 
@@ -134,6 +135,8 @@ def check(
         "bfloat16" where a NumPy array of uint16 holds its bits.
     first_id : int, optional
         Where given, the logits are one part of a vocabulary and ids may lie outside it, but not below zero.
+    where : str
+        The argument that errors name.
 
     Raises
     ------
@@ -142,13 +145,13 @@ def check(
     LayoutError
         If the vocabulary has another stride than 1.
     """
-    kind, logits = to_array(logits, "logits")
-    name = dtype_name(kind, logits, dtype)
+    kind, logits = to_array(logits, where)
+    name = dtype_name(kind, logits, dtype, where)
     shape = tuple(int(n) for n in logits.shape)
     if len(shape) not in (2, 3) or shape[-1] == 0 or shape[-1] > fields.MAX_VOCABULARY:
         raise SettingsError(
             "wrong shape",
-            where="logits",
+            where=where,
             expected=f"[tokens, vocabulary] or [batch, time, vocabulary], 1 to {fields.MAX_VOCABULARY} ids",
             got=str(list(shape)),
         )
@@ -156,13 +159,13 @@ def check(
     if shape[-1] > 1 and 0 not in shape and stride != 1:
         raise LayoutError(
             "the vocabulary is not contiguous",
-            where="logits",
+            where=where,
             expected="stride 1 along the last axis",
             got=f"stride {stride}",
             fix="put the vocabulary last and make it contiguous, or slice other axes only",
         )
     if kind == "numpy" and any(s % logits.itemsize for s in logits.strides):
-        raise LayoutError("strides that cut through an element", where="logits", got=str(logits.strides))
+        raise LayoutError("strides that cut through an element", where=where, got=str(logits.strides))
     ids = tokens_like(kind, logits, tokens)
     if tuple(ids.shape) != shape[:-1]:
         raise SettingsError(

@@ -1,6 +1,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <optional>
 #include <stdexcept>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "crystal/token_curve.hpp"
+#include "crystal/token_divergence.hpp"
 #include "crystal/token_stats.hpp"
 #include "families.hpp"
 #include "interrupt.hpp"
@@ -120,6 +122,36 @@ py::tuple token_curve(const py::array& logits, const std::string& type, const Id
     return py::make_tuple(maximum, sums);
 }
 
+using Levels = py::array_t<double, py::array::c_style>;
+
+// `levels` [2, rows] and `status` [rows] are those of the whole vocabulary, where only a part of it is here.
+py::tuple token_divergence(const py::array& p_logits, const py::array& q_logits, const std::string& type,
+                           const Ids& tokens, const std::optional<Levels>& levels,
+                           const std::optional<Ids>& status, double temperature, std::int64_t ignored_id,
+                           std::int64_t first_id, std::size_t threads, const std::string& path) {
+    const TokenRows p = token_rows(p_logits, type, tokens, ignored_id, first_id);
+    const TokenRows q = token_rows(q_logits, type, tokens, ignored_id, first_id);
+    const auto n = static_cast<py::ssize_t>(p.rows);
+    const bool given = levels.has_value() && status.has_value();
+    if (given && (levels->size() != 2 * n || status->size() != n))
+        throw std::invalid_argument("levels, status and tokens do not match");
+    py::array_t<double> sums({static_cast<py::ssize_t>(divergence_sums), n}), both({py::ssize_t{2}, n});
+    py::array_t<std::int64_t> marks(n);
+    if (given) {
+        std::copy_n(levels->data(), 2 * n, both.mutable_data());
+        std::copy_n(status->data(), n, marks.mutable_data());
+    }
+    const TokenDivergences out{{sums.mutable_data(), static_cast<std::size_t>(sums.size())},
+                               {both.mutable_data(), static_cast<std::size_t>(both.size())},
+                               {marks.mutable_data(), static_cast<std::size_t>(marks.size())}};
+    const TokenPath way = token_path(path);
+    run_interruptible([&](StopFlag stop) {
+        token_divergences(p, q, temperature, given, way, threads, out, stop);
+        return true;
+    });
+    return py::make_tuple(sums, both, marks);
+}
+
 }  // namespace
 
 void bind_tokens(py::module_& m) {
@@ -132,6 +164,11 @@ void bind_tokens(py::module_& m) {
     m.def("token_curve", &token_curve, py::arg("logits").noconvert(), py::arg("type"),
           py::arg("tokens").noconvert(), py::arg("temperatures").noconvert(), py::arg("ignored_id"),
           py::arg("threads"), py::arg("path"));
+    m.def("token_divergence", &token_divergence, py::arg("p_logits").noconvert(),
+          py::arg("q_logits").noconvert(), py::arg("type"), py::arg("tokens").noconvert(),
+          py::arg("levels").noconvert().none(true), py::arg("status").noconvert().none(true),
+          py::arg("temperature"), py::arg("ignored_id"), py::arg("first_id"), py::arg("threads"),
+          py::arg("path"));
 }
 
 }  // namespace crystal::bindings

@@ -3,6 +3,7 @@
 // of the standard library is instantiated: a copy compiled with these flags could otherwise serve the whole
 // program.
 #include "token_curve_row.hpp"
+#include "token_divergence_row.hpp"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include <immintrin.h>
@@ -42,11 +43,19 @@ inline Avx8 operator*(Avx8 a, Avx8 b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline Avx8 operator&(Avx8 a, Avx8 b) { return {_mm256_and_ps(a.v, b.v)}; }
 inline Avx8 fma(Avx8 a, Avx8 b, Avx8 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 inline Avx8 fms(Avx8 a, Avx8 b, Avx8 c) { return {_mm256_fmsub_ps(a.v, b.v, c.v)}; }
+inline Avx8 min(Avx8 a, Avx8 b) { return {_mm256_min_ps(a.v, b.v)}; }
 inline Avx8 max(Avx8 a, Avx8 b) { return {_mm256_max_ps(a.v, b.v)}; }
 // The instruction returns its second operand where either is NaN.
 inline Avx8 max_second_nan(Avx8 a, Avx8 b) { return {_mm256_max_ps(a.v, b.v)}; }
 inline Avx8 greater_mask(Avx8 a, Avx8 b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)}; }
 inline Avx8 equal_mask(Avx8 a, Avx8 b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
+inline Avx8 select(Avx8 mask, Avx8 a, Avx8 b) { return {_mm256_blendv_ps(b.v, a.v, mask.v)}; }
+inline Avx8 bits_of(Avx8 a, int bits) {
+    return {_mm256_and_ps(a.v, _mm256_castsi256_ps(_mm256_set1_epi32(bits)))};
+}
+inline Avx8 magnitude(Avx8 a) { return bits_of(a, 0x7FFFFFFF); }
+// The largest power of two that |a| reaches.
+inline Avx8 power_below(Avx8 a) { return bits_of(a, 0x7F800000); }
 // A mask lane that holds is the integer -1.
 inline __m256i count_up(__m256i count, Avx8 mask) {
     return _mm256_sub_epi32(count, _mm256_castps_si256(mask.v));
@@ -78,6 +87,8 @@ RowFunction avx2_row(LogitType type, TokenLevel level) { return row_function<Avx
 
 CurveFunction avx2_curve(LogitType type) { return curve_function<Avx8>(type); }
 
+PairFunction avx2_pair(LogitType type) { return pair_function<Avx8>(type); }
+
 }  // namespace crystal::tokens
 
 #else
@@ -87,6 +98,8 @@ namespace crystal::tokens {
 RowFunction avx2_row(LogitType, TokenLevel) { return nullptr; }
 
 CurveFunction avx2_curve(LogitType) { return nullptr; }
+
+PairFunction avx2_pair(LogitType) { return nullptr; }
 
 }  // namespace crystal::tokens
 

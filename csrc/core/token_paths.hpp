@@ -37,6 +37,17 @@ void move_curves(const CurveGrid& grid, double delta, double* sums);
 CurveFunction scalar_curve(LogitType type);
 CurveFunction avx2_curve(LogitType type);
 
+// See token_divergence.hpp: the sums of one pair of rows, without the chosen logits.
+struct PairSums {
+    double forward, backward, square, js, apart, more, noise, highest, lowest;
+};
+
+using PairFunction = PairSums (*)(const void* p, const void* q, std::size_t count, double p_level,
+                                  double q_level, double temperature);
+
+PairFunction scalar_pair(LogitType type);
+PairFunction avx2_pair(LogitType type);
+
 RowFunction scalar_row(LogitType type, TokenLevel level);
 
 // nullptr where the build has no AVX2.

@@ -197,6 +197,12 @@ struct Float16 {
     }
 };
 
+inline float logit_at(LogitType type, const void* logits, std::ptrdiff_t place) {
+    if (type == LogitType::float32) return static_cast<const float*>(logits)[place];
+    const std::uint16_t bits = static_cast<const std::uint16_t*>(logits)[place];
+    return type == LogitType::float16 ? Float16::value(bits) : Bfloat16::value(bits);
+}
+
 template <class V, class Source, bool Standard, bool All>
 Sums row_of(const void* x, std::size_t count, float scale, float chosen) {
     return row_sums<V, Source, Standard, All>(static_cast<const typename Source::Logit*>(x), count, scale,

@@ -1,5 +1,6 @@
 // The path without vector instructions: eight lanes as an array, every operation rounded as AVX2 rounds it.
 #include "token_curve_row.hpp"
+#include "token_divergence_row.hpp"
 
 namespace crystal::tokens {
 namespace {
@@ -56,6 +57,9 @@ Scalar8 fma(const Scalar8& a, const Scalar8& b, const Scalar8& c) {
 Scalar8 fms(const Scalar8& a, const Scalar8& b, const Scalar8& c) {
     return Scalar8::each([&](int i) { return std::fma(a.v[i], b.v[i], -c.v[i]); });
 }
+Scalar8 min(const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
 Scalar8 max(const Scalar8& a, const Scalar8& b) {
     return Scalar8::each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
 }
@@ -66,6 +70,18 @@ Scalar8 greater_mask(const Scalar8& a, const Scalar8& b) {
 Scalar8 equal_mask(const Scalar8& a, const Scalar8& b) {
     return Scalar8::each([&](int i) { return a.v[i] == b.v[i] ? 1.0F : 0.0F; });
 }
+Scalar8 select(const Scalar8& mask, const Scalar8& a, const Scalar8& b) {
+    return Scalar8::each([&](int i) { return mask.v[i] != 0.0F ? a.v[i] : b.v[i]; });
+}
+Scalar8 bits_of(const Scalar8& a, std::uint32_t bits) {
+    return Scalar8::each([&](int i) {
+        const std::uint32_t kept = read_logit<std::uint32_t>(&a.v[i]) & bits;
+        return read_logit<float>(&kept);
+    });
+}
+Scalar8 magnitude(const Scalar8& a) { return bits_of(a, 0x7FFFFFFFU); }
+// The largest power of two that |a| reaches.
+Scalar8 power_below(const Scalar8& a) { return bits_of(a, 0x7F800000U); }
 std::int64_t count_up(std::int64_t count, const Scalar8& mask) {
     for (const float one : mask.v) count += one != 0.0F ? 1 : 0;
     return count;
@@ -99,5 +115,7 @@ Scalar8 add_exponent(const Scalar8& p, const Scalar8& shifted) {
 RowFunction scalar_row(LogitType type, TokenLevel level) { return row_function<Scalar8>(type, level); }
 
 CurveFunction scalar_curve(LogitType type) { return curve_function<Scalar8>(type); }
+
+PairFunction scalar_pair(LogitType type) { return pair_function<Scalar8>(type); }
 
 }  // namespace crystal::tokens

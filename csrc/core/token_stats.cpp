@@ -20,12 +20,6 @@ bool has_avx2() {
 #endif
 }
 
-float logit_at(const TokenRows& rows, std::ptrdiff_t offset) {
-    if (rows.type == LogitType::float32) return static_cast<const float*>(rows.logits)[offset];
-    const std::uint16_t bits = static_cast<const std::uint16_t*>(rows.logits)[offset];
-    return rows.type == LogitType::float16 ? tokens::Float16::value(bits) : tokens::Bfloat16::value(bits);
-}
-
 }  // namespace
 
 bool token_path_available(TokenPath path) { return path != TokenPath::avx2 || has_avx2(); }
@@ -73,7 +67,7 @@ void token_states(const TokenRows& rows, std::span<const double> temperatures, T
             if (!ignored && !rows.chosen.empty())
                 chosen = rows.chosen[row];
             else if (!ignored && local >= 0 && local < static_cast<std::int64_t>(rows.vocabulary))
-                chosen = logit_at(rows, offset + local);
+                chosen = tokens::logit_at(rows.type, rows.logits, offset + local);
             const auto* line = static_cast<const char*>(rows.logits) + offset * width;
             for (std::size_t k = 0; k < temperatures.size(); ++k)
                 fill(line, row, temperatures[k], chosen, ignored, k * n);

@@ -21,10 +21,10 @@ SOURCE = Path(crystal.kernels.__path__[0])
 
 
 @pytest.fixture
-def mutate(tmp_path, monkeypatch, launch):
-    """Copy the kernels, replace every occurrence of some texts, and return the launcher of the copy."""
+def mutate(tmp_path, monkeypatch):
+    """Copy the kernels, replace every occurrence of some texts, and return a launching module of the copy."""
 
-    def make(**files):
+    def make(module, **files):
         name = re.sub(r"\W", "_", tmp_path.name)
         copy = tmp_path / name
         shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -36,8 +36,7 @@ def mutate(tmp_path, monkeypatch, launch):
                 text = text.replace(old, new)
             path.write_text(text)
         monkeypatch.syspath_prepend(tmp_path)
-        stats = importlib.import_module(f"{name}.token_launch").launch_stats
-        return lambda *args, **kwargs: launch(*args, stats=stats, **kwargs)
+        return importlib.import_module(f"{name}.{module}")
 
     return make
 
@@ -94,35 +93,116 @@ MUTANTS = {
 def test_a_mutant_is_caught(name, mutate, house, launch):
     check, files = MUTANTS[name]
     check(launch, house)
+    stats = mutate("token_launch", **files).launch_stats
     with pytest.raises(AssertionError, match=r"off by|n_|<="):
-        check(mutate(**files), house)
+        check(lambda *args, **kwargs: launch(*args, stats=stats, **kwargs), house)
+
+
+def tiny(run, house):
+    """KL of 4e-8: a probability moved by a millionth."""
+    x = torch.zeros(1, 40)
+    y = x.clone()
+    y[0, 3] = 2**-10
+    got, want = run(x, y, torch.tensor([3]), 1.0), house.divergences(x, y)
+    for name in ("kl", "kl_reverse", "js", "hellinger"):
+        assert abs(got[name] / want[name] - 1) <= 1e-4, f"{name}: off by {got[name] - want[name]}"
+
+
+def far(run, house):
+    """Far from zero a normaliser that was rounded to float32 shows in every weight."""
+    x = (torch.randn(6, 40, generator=torch.Generator().manual_seed(1)) * 64).round() / 64 + 1000
+    y = x.flip(1)
+    house.hold_divergences(run(x, y, torch.full((6,), 3), 1.0), house.divergences(x, y))
+
+
+def lopsided(run, house):
+    x, y = torch.tensor([[0.0, 5.0, 5.0]]), torch.tensor([[4.0, 0.0, 1.0]])
+    house.hold_divergences(run(x, y, torch.tensor([0]), 1.0), house.divergences(x, y))
+
+
+def deep_pair(run, house):
+    x = torch.full((1, 611), -110.0)
+    y = x + torch.linspace(0, 1, 611)
+    house.hold_divergences(run(x, y, torch.tensor([0]), 1.0), house.divergences(x, y))
+
+
+def masked(run, house):
+    x, y = torch.zeros(2, 40), torch.zeros(2, 40)
+    y[:, 0] = 1.0
+    x[:, 20:] = y[:, 20:] = -math.inf
+    y[1, 3] = -math.inf
+    got = run(x, y, torch.tensor([0, 0]), 1.0)
+    assert got["kl"].tolist()[1] == math.inf, "off by infinity"
+    house.hold_divergences(
+        {name: value[:1] for name, value in got.items()}, house.divergences(x[:1, :20], y[:1, :20])
+    )
+
+
+_CLAMPS = [("x = tl.maximum(x, -_LARGEST)", "x = x"), ("y = tl.maximum(y, -_LARGEST)", "y = y")]
+PAIR_MUTANTS = {
+    "padding read as zero": (deep_pair, "token_divergence", [('other=float("-inf")', "other=0.0")]),
+    "-inf met by -inf": (masked, "token_divergence", _CLAMPS),
+    "-inf on one side forgotten": (masked, "divergence_sums", [("highest > INFINITE_GAP", "highest < 0")]),
+    "p and q swapped": (lopsided, "token_divergence", [("above = w > 0.0", "above = w < 0.0")]),
+    "small terms as differences": (tiny, "token_divergence", [("near = v < _SERIES_END", "near = v < 0.0")]),
+    "levels rounded to float32": (far, "token_divergence", [("return (x - high) - low", "return x - high")]),
+}
+
+
+@pytest.mark.parametrize("name", PAIR_MUTANTS)
+def test_a_mutant_of_the_divergence_is_caught(name, mutate, house, compare):
+    check, file, changes = PAIR_MUTANTS[name]
+    check(compare, house)
+    find = mutate("divergence_launch", **{file: changes}).launch_divergence
+    with pytest.raises(AssertionError, match="off by"):
+        check(lambda *args, **kwargs: compare(*args, find=find, **kwargs), house)
+
+
+def test_the_rounding_of_normalisers_kept_is_caught(mutate, house):
+    with pytest.raises(AssertionError, match="kl: off by"):
+        house.rounded_levels(
+            mutate(
+                "divergence_launch", divergence_sums=[("forward + square + (log - u)", "forward + square")]
+            )
+        )
 
 
 PROGRAM = """
 import mmap, sys, torch
 sys.path.insert(0, sys.argv[1])
+from mutant.divergence_launch import launch_sums
 from mutant.token_launch import launch_stats
 stride = 2**31 - 64
 memory = mmap.mmap(-1, (2 * stride + 64) * 2, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
 view = torch.frombuffer(memory, dtype=torch.float16).as_strided((3, 1, 40), (stride, 40, 1))
 view[2, 0, 7] = 100.0
-_, counts = launch_stats(view, torch.tensor([[1], [2], [3]]), 1.0)
-assert counts[0].tolist() == [0, 0, 7]
+tokens = torch.tensor([[1], [2], [3]])
+if sys.argv[2] == "token_stats":
+    _, counts = launch_stats(view, tokens, 1.0)
+    assert counts[0].tolist() == [0, 0, 7]
+else:
+    one = torch.zeros(3, 1, 40, dtype=torch.float16)
+    level = torch.full((3,), 40.0, dtype=torch.float64).log()
+    levels, status = torch.stack((level, level)), torch.zeros(3, dtype=torch.int64)
+    for pair in ((view, one), (one, view)):
+        sums = launch_sums(*pair, tokens, levels, status, 1.0)
+        assert (sums[:2, 2] > 1).any()
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reserves 8.6 GB of addresses by a flag of Linux")
+@pytest.mark.parametrize("kernel", ["token_stats", "token_divergence"])
 @pytest.mark.parametrize("dropped", [False, True])
-def test_dropped_64_bit_offsets_are_caught(tmp_path, dropped):
+def test_dropped_64_bit_offsets_are_caught(tmp_path, dropped, kernel):
     """In a process of its own: the mutant reads memory that is not there."""
     shutil.copytree(SOURCE, tmp_path / "mutant", ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / "mutant" / "token_stats.py"
+    path = tmp_path / "mutant" / f"{kernel}.py"
     text = path.read_text()
     assert "tl.program_id(0).to(tl.int64)" in text
     if dropped:
         path.write_text(text.replace("tl.program_id(0).to(tl.int64)", "tl.program_id(0).to(tl.int32)"))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path)],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path), kernel],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         check=False,
