@@ -209,10 +209,13 @@ come in turn from Dirichlet worlds (even and uneven, prompts alike and not, chan
 the way), planted ladders of every kind in both directions, and {published}.
 Repetitions: {DRAWS} a cell, {COSTLY_DRAWS} where options x samples reach {COSTLY:,}, {NULL_DRAWS} at a null;
 truths without the effect are left out of a cell at an effect. n = 10,000 is drawn for K = 2 and 10 only.
+At full size this section and the next two take about 40 CPU-minutes (with the other sections, `make evidence`
+is a word for the night).
 
 Counted are all intervals that are given, whatever the verdict. The truth of dR is its expectation over the
 option sets that n samples make. The oracle is the test inversion that knows the shape of the truth (its own
-path p^b or M^(1-t) P^t), and for differences the central 95 % range of the plug-in difference.
+path p^b or M^(1-t) P^t); for a change of H or I the root of the sum of its two sides' squares; for dR the
+central 95 % range of the estimate under the truth.
 
 Criteria: at an effect, every cell covers 95 % less 2.5 binomial standard errors, and 90 %; the mean over the
 cells of one n (K up to 30, or sample coverage .95 in half of the draws) lies in 93 to 98 %; at no effect 95 %

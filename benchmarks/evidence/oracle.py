@@ -1,8 +1,10 @@
 """The interval of the best test that knows the truth's shape: what no method without that knowledge can beat.
 
 For entropy and information: test inversion along the path through the *true* distributions (p^b, or
-M^(1-t) P^t), with the plug-in statistic. For a difference: the central 95 % range of the difference of the
-plug-in statistics under the truth.
+M^(1-t) P^t), with the plug-in statistic. For a difference of two sides: the root of the sum of their squared
+widths. (The range of a plug-in difference is no measure: at 100 options and 50 samples it is .69 bit for H
+where two oracles have 1.02, because the plug-in moves less than the truth.) For retention: the estimator's
+central 95 % range.
 """
 
 from __future__ import annotations
