@@ -6,6 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import crystal
@@ -42,6 +44,26 @@ def test_steps_shards_orders_and_threads_give_the_same_report(tmp_path: Path) ->
         assert msgspec.to_builtins(report.ladders) == msgspec.to_builtins(whole.ladders)
         assert report.settings == whole.settings
     assert reports[0].to_json() == whole.to_json()
+
+
+@pytest.mark.parametrize(("threads", "shards"), [(1, 3), (2, 7), (3, 1)])
+def test_threads_files_and_the_order_of_records_leave_the_report_as_it_is(
+    threads: int, shards: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With so many draws that threads share them; the report names its files, and nothing else may differ."""
+    settings = msgspec.structs.replace(QUICK, draws=4_999, interval_draws=300)
+    samples = planted.ladder("picture", tasks=2, prompts=3, options=4, families=("context",)).samples(25)
+    monkeypatch.setenv("CRYSTAL_THREADS", "1")
+    whole = crystal.analyze(samples, settings=settings)
+    shuffled = samples.take(np.random.default_rng(shards).permutation(samples.num_rows))
+    for shard in range(shards):
+        rows = range(shard, shuffled.num_rows, shards)
+        pq.write_table(shuffled.take(list(rows)), tmp_path / f"{shard}.parquet")
+    monkeypatch.setenv("CRYSTAL_THREADS", str(threads))
+    report = crystal.analyze(sorted(tmp_path.glob("*.parquet")), settings=settings)
+    assert len(report.inputs.files) == shards
+    assert msgspec.structs.replace(report, inputs=whole.inputs).to_json() == whole.to_json()
+    assert (report.inputs.samples, report.inputs.rejected) == (samples.num_rows, 0)
 
 
 def test_a_report_is_an_arrow_source(tmp_path: Path) -> None:

@@ -44,11 +44,12 @@ class Permuter {
         TableDraws::Scratch drawing;
         const std::size_t size = score_.accumulators;
         std::vector<std::uint64_t> sums(replicate_lanes * size);
+        const auto keys = derive_keys(randomness.seed, randomness.key);
         for (std::size_t done = 0; done < scores.size(); done += replicate_lanes) {
             std::fill(sums.begin(), sums.end(), std::uint64_t{0});
             const std::size_t count = std::min(replicate_lanes, scores.size() - done);
             draws_.draw(
-                randomness.seed, randomness.key, first + done, count, drawing,
+                keys, first + done, count, drawing,
                 [&](std::size_t block, const LaneTables& tables, std::span<const Lanes> cells) {
                     score_.add_lanes(block, tables, cells, sums, scratch);
                 },
@@ -135,13 +136,14 @@ void permute_counts(const Tables& tables, std::size_t draws, const Randomness& r
     };
     const auto work = [&](std::size_t begin, std::size_t end) {
         TableDraws::Scratch scratch;
+        const auto keys = derive_keys(randomness.seed, randomness.key);
         for (std::size_t first = begin; first < end; first += replicate_lanes) {
             const std::size_t count = std::min(replicate_lanes, end - first);
             // What no permutation changes stays as it is, empty options too.
             for (std::size_t draw = first; draw < first + count; ++draw)
                 std::copy(tables.counts.begin(), tables.counts.end(), block_of(draw, 0));
             permuted.draw(
-                randomness.seed, randomness.key, first, count, scratch,
+                keys, first, count, scratch,
                 [&](std::size_t b, const LaneTables& lanes, std::span<const Lanes> cells) {
                     for (std::size_t lane = 0; lane < count; ++lane) {
                         std::int64_t* out = block_of(first + lane, b);

@@ -45,12 +45,11 @@ class TableDraws {
         TableScratch tables;
     };
 
-    // Replicates first .. first + count - 1, count at most sixteen: for each block calls in_lanes(block, lane
-    // tables, cells) or, once a replicate, one_by_one(block, lane, table).
+    // Replicates first .. first + count - 1, count at most sixteen, from derive_keys(seed, key): for each
+    // block calls in_lanes(block, lane tables, cells) or, once a replicate, one_by_one(block, lane, table).
     template <class InLanes, class OneByOne>
-    void draw(std::uint64_t seed, std::uint64_t key, std::uint64_t first, std::size_t count, Scratch& scratch,
+    void draw(const std::array<PhiloxKey, 2>& keys, std::uint64_t first, std::size_t count, Scratch& scratch,
               InLanes&& in_lanes, OneByOne&& one_by_one) const {
-        const std::array<PhiloxKey, 2> keys = derive_keys(seed, key);
         std::vector<Stream> streams;
         if (streams_) {
             streams.reserve(count);
