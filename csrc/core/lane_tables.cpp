@@ -12,7 +12,9 @@ namespace {
 
 using Step = LaneTables::Step;
 
-constexpr std::uint32_t most_samples = 1024;
+// Beyond these, marking many samples by a random word is faster; with many labels that takes many divisions.
+constexpr std::uint64_t most_samples = 1024;
+constexpr std::uint64_t most_samples_a_label = 160;
 
 // Where a block's numbers are: those of step s are in position + s / 8.
 struct Source {
@@ -186,7 +188,8 @@ bool has_avx2() {
 bool LaneTables::suits(std::span<const Cell> group_totals, std::span<const Cell> option_totals) {
     if (group_totals.empty() || option_totals.empty()) return false;
     const auto samples = std::accumulate(group_totals.begin(), group_totals.end(), std::uint64_t{0});
-    return samples <= most_samples && std::min(group_totals.size(), option_totals.size()) <= most_labels;
+    const std::size_t labels = std::min(group_totals.size(), option_totals.size());
+    return samples <= std::min(most_samples, most_samples_a_label * labels) && labels <= most_labels;
 }
 
 LaneTables::LaneTables(std::span<const Cell> group_totals, std::span<const Cell> option_totals,

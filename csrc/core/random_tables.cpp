@@ -14,7 +14,7 @@ namespace {
 // Rough costs in nanoseconds; they choose between exact methods, so they may be wrong without harm.
 constexpr double word_cost = 2.0;
 constexpr double mend_cost = 2.5;
-constexpr double hypergeometric_cost = 120.0;
+constexpr double hypergeometric_cost = 60.0;
 constexpr std::uint32_t most_bits = 6;
 constexpr std::int64_t longest_law = 4096;
 
@@ -117,7 +117,7 @@ SubsetPlan plan_subset(std::uint32_t total, std::uint32_t first, std::size_t opt
             }
         }
     }
-    plan.sequential = best + n / 64.0 > hypergeometric_cost * static_cast<double>(options);
+    plan.sequential = best + n / 64.0 > hypergeometric_cost * (static_cast<double>(options) - 1.0);
     return plan;
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <vector>
 
 namespace crystal {
 namespace {
@@ -16,6 +17,17 @@ constexpr std::array<double, 16> small_factorials = {
 // Below this mean, counting up from zero takes fewer steps than a rejection costs.
 constexpr double inversion_mean = 10.0;
 constexpr std::int64_t inversion_sample = 24;
+
+double computed_log_factorial(std::int64_t k) {
+    if (k < 16) return std::log(small_factorials[static_cast<std::size_t>(k)]);
+    const double x = static_cast<double>(k) + 1.0;
+    const double inverse = 1.0 / x;
+    const double square = inverse * inverse;
+    const double series =
+        inverse *
+        (1.0 / 12 - square * (1.0 / 360 - square * (1.0 / 1260 - square * (1.0 / 1680 - square / 1188))));
+    return (x - 0.5) * std::log(x) - x + 0.5 * std::log(2.0 * std::numbers::pi) + series;
+}
 
 // Sequential search from zero; p <= 1/2 and trials * p < inversion_mean keep the first term well above
 // underflow.
@@ -112,14 +124,14 @@ std::int64_t hypergeometric_ratio(Stream& stream, std::int64_t good, std::int64_
 }  // namespace
 
 double log_factorial(std::int64_t k) {
-    if (k < 16) return std::log(small_factorials[static_cast<std::size_t>(k)]);
-    const double x = static_cast<double>(k) + 1.0;
-    const double inverse = 1.0 / x;
-    const double square = inverse * inverse;
-    const double series =
-        inverse *
-        (1.0 / 12 - square * (1.0 / 360 - square * (1.0 / 1260 - square * (1.0 / 1680 - square / 1188))));
-    return (x - 0.5) * std::log(x) - x + 0.5 * std::log(2.0 * std::numbers::pi) + series;
+    static const std::vector<double> table = [] {  // 128 KiB, made once
+        std::vector<double> values(std::size_t{1} << 14);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            values[i] = computed_log_factorial(static_cast<std::int64_t>(i));
+        return values;
+    }();
+    const auto at = static_cast<std::size_t>(k);
+    return at < table.size() ? table[at] : computed_log_factorial(k);
 }
 
 std::int64_t binomial(Stream& stream, std::int64_t trials, double p) {

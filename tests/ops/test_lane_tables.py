@@ -62,7 +62,7 @@ def by_hand(table: list[list[int]], seed: int, key: int, replicate: int) -> tupl
             [1, 1, 3, 1, 2],
             [4, 3, 2, 1, 0],
         ],
-        [[100, 80, 120], [60, 240, 100], [199, 1, 120]],
+        [[20 + (i * j) % 3 for i in range(7)] for j in range(6)],
     ],
 )
 def test_tables_are_those_made_by_hand(table: list[list[int]]) -> None:
@@ -74,8 +74,8 @@ def test_tables_are_those_made_by_hand(table: list[list[int]]) -> None:
         expected, rejected = by_hand(table, seed, key, replicate)
         assert drawn[replicate].tolist() == expected
         again += rejected
-    # Among a thousand samples some numbers have to be drawn anew: that way is taken too.
-    assert (again > 0) == (sum(map(sum, table)) > 1000)
+    # Among nine hundred samples some numbers have to be drawn anew: that way is taken too.
+    assert (again > 0) == (sum(map(sum, table)) > 800)
 
 
 def g_of(tables: np.ndarray) -> np.ndarray:
@@ -92,12 +92,12 @@ def g_of(tables: np.ndarray) -> np.ndarray:
         (12, 5, 40),
         (9, 12, 30),
         (34, 40, 6),
-        (2, 6, 512),
-        (2, 6, 513),
+        (2, 6, 160),
+        (2, 6, 161),
     ],
 )
 def test_larger_tables_have_the_law_of_scipys(shape: tuple[int, int, int]) -> None:
-    """Around the 32 labels and 1,024 samples where the method changes, too."""
+    """Around the 32 labels and 160 samples a label where the method changes, too."""
     groups, options, size = shape
     rng = np.random.default_rng(list(shape))
     counts = rng.multinomial(size, rng.dirichlet(np.ones(options)), size=groups)
