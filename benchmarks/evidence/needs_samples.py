@@ -116,7 +116,8 @@ def page(results: dict[str, Any]) -> str:
         f"{total['decided']} of {total['followed']} | {total['third_decided']} of {total['followed']} | "
         f"{total['wrong']} |"
     )
-    return lines[0] + "\n\n" + lines[1] + "\n" + "\n".join(rows)
+    note = f"\n\n{results['note']}" if "note" in results else ""
+    return lines[0] + "\n\n" + lines[1] + "\n" + "\n".join(rows) + note
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -144,7 +144,7 @@ def page(results: dict[str, Any]) -> str:
             "| story | truth | true | false | null | wrong | open |\n|---|---|---|---|---|---|---|\n"
             + "\n".join(_row(cell) for cell in cells)
         )
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *([results["note"]] if "note" in results else [])])
 
 
 def _row(cell: dict[str, Any]) -> str:
@@ -176,6 +176,8 @@ def failures(results: dict[str, Any]) -> list[str]:
             unmet.append(f"{kind}, {world}: {word} for {wrong} of {n} ladders, where 1 % is allowed")
         elif world in {WORLDS[0].name, WORLDS[1].name} and clopper_pearson(wrong, n, 0.05)[1] > WRONG_SHARE:
             shown.setdefault(f"{world}: {wrong} wrong of {n}", []).append(kind)
+    measured = {cell["world"] for cell in results["cells"] if cell["ladders"]}
+    unmet += [f"{world.name}: not measured" for world in WORLDS if world.name not in measured]
     for words, kinds in shown.items():
         wrong, n = int(words.split(": ")[1].split()[0]), int(words.split()[-1])
         upper = 100 * clopper_pearson(wrong, n, 0.05)[1]

@@ -170,7 +170,7 @@ def page(results: dict[str, Any]) -> str:
         f"{ALPHA / 2:g} are promised, half of the tasks being null), and {mixed[1] / mixed[2]:.2f} of the "
         "changed tasks are found."
     )
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *([results["note"]] if "note" in results else [])])
 
 
 def _sizes(results: dict[str, Any]) -> list[dict[str, int]]:
@@ -220,8 +220,13 @@ def failures(results: dict[str, Any]) -> list[str]:
     alarms, total = _false_alarms(results)
     if alarms > ALPHA * total:
         unmet.append(f"nothing changes: {alarms} of {total} transitions get another verdict, above 5 %")
-    if results["mixed"][0] / results["ladders"] > ALPHA:
-        unmet.append(f"false discoveries: {results['mixed'][0] / results['ladders']:.3f} on average")
+    if results["mixed"][0] / results["ladders"] > ALPHA / 2:
+        unmet.append(
+            f"false discoveries: {results['mixed'][0] / results['ladders']:.3f} on average over "
+            f"{results['ladders']} ladders, above {ALPHA / 2:g}"
+        )
+    measured = {Size(**cell["size"]) for cell in results["cells"]}
+    unmet += [f"{size}: not measured" for size in SIZES if size not in measured]
     for cell in results["cells"]:
         right, wrong, undetermined = _sums(cell)
         size = Size(**cell["size"])

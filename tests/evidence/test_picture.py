@@ -45,7 +45,8 @@ def results(true: int, false: int, null: int, kind: str = "foreign") -> dict[str
     cell = picture._cell(picture.WORLDS[0], kind)
     cell["ladders"] = true + false + null
     cell["answers"] = {"true": true, "false": false, "null": null}
-    return {"cells": [cell]}
+    others = [{**picture._cell(world, "format"), "ladders": 1} for world in picture.WORLDS[2:]]
+    return {"cells": [cell, {**picture._cell(picture.WORLDS[1], "format"), "ladders": 1_000}, *others]}
 
 
 def test_failures_are_said_in_words() -> None:
@@ -54,6 +55,8 @@ def test_failures_are_said_in_words() -> None:
     assert "below 3.0 % (95 %), not below 1 %" in picture.failures(results(0, 100, 0))[0]
     assert "true for 80 of 100" in picture.failures(results(80, 0, 20, "picture"))[0]
     assert picture.failures(results(380, 0, 20, "picture")) == []
+    alone = {"cells": results(0, 400, 0)["cells"][:1]}
+    assert [line.split(":")[1] for line in picture.failures(alone)] == [" not measured"] * 4
 
 
 def test_the_page_has_a_row_a_story() -> None:

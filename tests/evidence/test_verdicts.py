@@ -43,7 +43,8 @@ def test_discoveries_are_true() -> None:
 
 def results(given: dict[str, int], kind: str = "picture", samples: int = 100) -> dict[str, object]:
     cell = {"size": verdicts.Size(10, 8, samples)._asdict(), "kind": kind, "given": given, "reasons": {}}
-    return {"cells": [cell], "mixed": [1.0, 80, 100], "ladders": 100}
+    empty = [{**cell, "size": size._asdict(), "given": {}} for size in verdicts.SIZES]
+    return {"cells": [cell, *empty], "mixed": [1.0, 80, 100], "ladders": 100}
 
 
 def test_failures_are_said_in_words() -> None:
@@ -54,12 +55,18 @@ def test_failures_are_said_in_words() -> None:
     assert "SETTLING > REMELTING" in said
     alarm = results({"FROZEN > SETTLING": 3, "FROZEN > FROZEN": 27}, "frozen")
     assert "3 of 30 transitions get another verdict" in verdicts.failures(alarm)[0]
+    lucky = {**results({"FROZEN > FROZEN": 50}), "mixed": [4.0, 80, 100]}
+    assert "0.040 on average over 100 ladders, above 0.025" in verdicts.failures(lucky)[0]
+    fewer = results({"FROZEN > FROZEN": 50})
+    fewer["cells"] = fewer["cells"][:1]  # type: ignore[index]
+    assert len(verdicts.failures(fewer)) == len(verdicts.SIZES) - 1
+    assert all("not measured" in line for line in verdicts.failures(fewer))
     shy = results({"SETTLING > UNDETERMINED": 5, "SETTLING > SETTLING": 5}, samples=1_000)
     assert "5 of 10 stay open" in verdicts.failures(shy)[0]
 
 
 def test_the_page_counts_planted_against_given() -> None:
     page = verdicts.page(results({"SETTLING > SETTLING": 20, "SETTLING > UNDETERMINED": 9}))
-    assert "| picture | 20 / 0 / 9 |" in page
+    assert "| 20 / 0 / 9 |" in page
     assert "| SETTLING | 0 | 0 | 20 | 0 | 0 | 9 |" in page
     assert set(verdicts.KINDS) - {verdicts.NOISY} == set(planted.KINDS)
