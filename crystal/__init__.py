@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from crystal.phases.seed import find_seed as find_seed
     from crystal.phases.settings import Settings as Settings
     from crystal.readers.stream import read as read
+    from crystal.sampling.sample import sample as sample
     from crystal.sampling.score import score as score
     from crystal.states.measurement import Measurement as Measurement
     from crystal.statistics.cooling import cooling_test as cooling_test
@@ -59,6 +60,7 @@ _HOMES = {
     "ngram_counts": "crystal.ops.ngrams",
     "ngram_overlap": "crystal.ops.ngrams",
     "read": "crystal.readers.stream",
+    "sample": "crystal.sampling.sample",
     "score": "crystal.sampling.score",
     "shift_classes": "crystal.ops.token_shift",
     "temperature_curve": "crystal.ops.token_curves",
@@ -90,6 +92,7 @@ __all__ = [
     "ngram_counts",
     "ngram_overlap",
     "read",
+    "sample",
     "score",
     "shift_classes",
     "temperature_curve",

@@ -65,6 +65,10 @@ class StateError(InputError):
     """A mergeable state that is corrupt, of another version, or of another configuration."""
 
 
+class ServerError(InputError):
+    """A server of models that refuses, fails, or does not answer as its interface promises."""
+
+
 class SettingsError(CrystalError, ValueError):
     """An argument of a function or a flag of the command line that is outside its range."""
 

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from crystal.cli import analyze, classify, compare, convert, demo, doctor, measure, merge, report, score
+from crystal.cli import (
+    analyze,
+    classify,
+    compare,
+    convert,
+    demo,
+    doctor,
+    measure,
+    merge,
+    report,
+    sample,
+    score,
+)
 from crystal.cli.guard import guarded
 
 EPILOG = """\b
@@ -49,6 +61,7 @@ for _verb, _examples in (
     (compare.compare, compare.EXAMPLES),
     (report.report, report.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
+    (sample.sample, sample.EXAMPLES),
     (score.score, score.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (doctor.doctor, doctor.EXAMPLES),

@@ -104,7 +104,8 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "au
     Parameters
     ----------
     path : str or path
-        A folder (or a name that transformers resolves). Code of the checkpoint's own is never run.
+        A folder (or a name that transformers resolves), or a ``.gguf`` file, which needs the packages gguf
+        and accelerate too. Code of the checkpoint's own is never run.
     device : str
         ``"auto"`` (a CUDA device if there is one, else the CPU), or what torch calls it.
     dtype : str
@@ -121,6 +122,9 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "au
         raise SettingsError("unknown dtype", where="dtype", expected=", ".join(_DTYPES), got=repr(dtype))
     torch, transformers = need("torch", "transformers")
     name = os.fspath(path)
+    place_of, packed = name, {}
+    if name.lower().endswith(".gguf"):
+        place_of, packed = os.path.dirname(name) or ".", {"gguf_file": os.path.basename(name)}  # noqa: PTH119, PTH120
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -132,9 +136,9 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "au
     quiet.disable_progress_bar()
     try:
         kind = dtype if dtype == "auto" else getattr(torch, dtype)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place_of, trust_remote_code=False, **packed)
         network, report = transformers.AutoModelForCausalLM.from_pretrained(
-            name, dtype=kind, trust_remote_code=False, output_loading_info=True
+            place_of, dtype=kind, trust_remote_code=False, output_loading_info=True, **packed
         )
         network = network.to(place)
     except Exception as error:  # readers of weights and configurations each have their own kinds

@@ -20,7 +20,6 @@ from crystal.atomic_write import atomic_path
 from crystal.errors import InputError, SettingsError
 
 _KEY = b"crystal.part"
-_NOTE = b"crystal.score"
 Settings = Mapping[str, str]
 
 
@@ -63,9 +62,12 @@ class Parts:
         What else than the samples decides the results.
     restart : bool
         Throw away what is there.
+    note : str
+        Under which key the finished file says in its metadata how it was made.
     """
 
-    def __init__(self, out: Path, settings: Settings, *, restart: bool) -> None:
+    def __init__(self, out: Path, settings: Settings, *, restart: bool, note: str = "crystal.score") -> None:
+        self._note = note.encode()
         self.folder = out.with_name(out.name + ".parts")
         self.settings = dict(settings)
         if restart:
@@ -106,10 +108,10 @@ class Parts:
         ):
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
 
-    def batches(self, count: int, note: Note) -> Iterator[Any]:
-        """Yield the rows of all parts in order, with the note in their metadata."""
-        metadata = {_NOTE: msgspec.json.encode(note)}
-        for number in range(count):
+    def batches(self, numbers: Iterable[int], note: Note) -> Iterator[Any]:
+        """Yield the rows of parts in order, with the note in their metadata."""
+        metadata = {self._note: msgspec.json.encode(note)}
+        for number in numbers:
             with pa.memory_map(str(self._path(number))) as file:
                 reader = pa.ipc.open_file(file)
                 for i in range(reader.num_record_batches):
@@ -135,7 +137,9 @@ class Parts:
             )
 
 
-def finished(target: Path, settings: Settings, samples: Iterable[str]) -> Note | None:
+def finished(
+    target: Path, settings: Settings, samples: Iterable[str], key: str = "crystal.score"
+) -> Note | None:
     """Return the note of a file that was written with these settings from samples of these digests."""
     try:
         if target.suffix.lower() == ".parquet":
@@ -145,7 +149,7 @@ def finished(target: Path, settings: Settings, samples: Iterable[str]) -> Note |
         else:
             with pa.OSFile(str(target)) as file:
                 metadata = pa.ipc.open_file(file).schema.metadata or {}
-        note = msgspec.json.decode(metadata.get(_NOTE, b""), type=Note)
+        note = msgspec.json.decode(metadata.get(key.encode(), b""), type=Note)
     except (OSError, pa.ArrowException, msgspec.MsgspecError):
         return None
     same = note.settings == dict(settings) and note.samples == list(samples)

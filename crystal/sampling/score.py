@@ -171,7 +171,7 @@ def score(
             where=", ".join(stream.files[:3]),
             got="; ".join(f"{file}: {reason}" for file, reason in note.refused[:3]),
         )
-    write_samples(store.batches(len(note.samples), note), target)
+    write_samples(store.batches(range(len(note.samples)), note), target)
     store.remove()
     return result
 

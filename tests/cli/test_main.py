@@ -17,7 +17,19 @@ import pytest
 from crystal.errors import BuildError, InputError, SettingsError, StateError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-VERBS = ("analyze", "measure", "merge", "classify", "compare", "report", "convert", "score", "demo", "doctor")
+VERBS = (
+    "analyze",
+    "measure",
+    "merge",
+    "classify",
+    "compare",
+    "report",
+    "convert",
+    "sample",
+    "score",
+    "demo",
+    "doctor",
+)
 
 
 def test_help_lists_what_exists_and_nothing_else(crystal: Run) -> None:

@@ -14,7 +14,14 @@ import pytest
 import crystal
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDS_TORCH = {"score", "token_stats", "token_divergence", "temperature_curve", "linear_token_stats"}
+NEEDS_TORCH = {
+    "sample",
+    "score",
+    "token_stats",
+    "token_divergence",
+    "temperature_curve",
+    "linear_token_stats",
+}
 
 
 def _modules() -> list[str]:
