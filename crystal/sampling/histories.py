@@ -30,9 +30,9 @@ def with_histories(task: Task, count: int, length: int, seed: int) -> Task:
     >>> wording = Wording(id="a", family="verb", completion="Toss a coin.\nResult:", chat="Toss a coin.")
     >>> coin = with_histories(Task(id="coin", options=("heads", "tails"), prompts=(wording,)), 1, 2, 0)
     >>> coin.prompts[1].completion.splitlines()
-    ['Toss a coin.', 'Result: tails', 'Toss a coin.', 'Result: tails', 'Toss a coin.', 'Result:']
+    ['Toss a coin.', 'Result: heads', 'Toss a coin.', 'Result: heads', 'Toss a coin.', 'Result:']
     >>> coin.prompts[1].chat
-    'Earlier answers: tails, tails.\nToss a coin.'
+    'Earlier answers: heads, heads.\nToss a coin.'
     """
     # A wording that opens a quotation is a story, and does not go on after its answer.
     open_ended = [wording for wording in task.prompts if not wording.completion.endswith('"')]
