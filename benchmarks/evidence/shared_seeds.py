@@ -9,19 +9,22 @@ import numpy as np
 
 from crystal import Settings, measure
 from crystal.phases.compare import compare
-from crystal.phases.likeness import Pair, likeness
+from crystal.phases.compare_results import Likeness
+from crystal.phases.likeness import likeness
+from crystal.phases.renaming import Pair
+from crystal.states.tables import Floats
 from crystal.testing.planted_pairs import pair
 
 TITLE = "Two models: shared seeds"
 
 KINDS = ("same", "different", "one_seedless")
 SIZES = {"tasks": 10, "prompts": 8}
-CELLS = ((10, 20), (10, 100), (10, 500), (30, 100))
+CELLS = ((10, 20), (10, 100), (10, 200), (30, 100))
 """Options, and samples a prompt."""
-PAIRS = 12
+PAIRS = 6
 NULLS = {"3 options": 3, "5 options": 5, "10 options": 10, "30 options": 30}
 NULL_DRAWS = 400
-NEEDS = 60
+NEEDS = 400
 LEVELS = (0.01, 0.05, 0.1)
 
 
@@ -82,38 +85,45 @@ def _independent(options: int, draws: int, settings: Settings) -> dict[str, Any]
     }
 
 
-def _needs(draws: int, settings: Settings) -> dict[str, Any]:
+def _needs(cases: int, settings: Settings) -> dict[str, Any]:
     """Undetermined tasks with a finite need: how many are decided at that size, and at a third of it."""
-    random = np.random.default_rng(11)
-    decided, third, finite, undetermined = [], [], 0, 0
-    names = tuple(f"option-{i}" for i in range(8))
+    random = np.random.default_rng(12)
+    decided, third, finite, far = [], [], [], []
     number = 0
-    while undetermined < draws and number < 20 * draws:
+    while len(finite) < cases and number < 20 * cases:
         number += 1
-        truth = random.dirichlet(np.full(8, 0.6), size=2)
-        truth[1] = random.uniform(0, 1) * (truth[1] - truth[0]) + truth[0]
-
-        def drawn(samples: int, part: int, truth: Any = truth, number: int = number) -> Any:
-            counts = np.random.default_rng([number, part]).multinomial(samples, truth)[None].astype(np.int64)
-            seen = np.flatnonzero(counts.any(axis=(0, 1)))
-            chosen = tuple(names[i] for i in seen)
-            return likeness(Pair("task", chosen, counts[..., seen]), settings, 2 * number + part)[0]
-
-        first = drawn(30, 0)
+        options, samples = int(random.choice([4, 8, 15])), int(random.choice([20, 30, 60, 120]))
+        truth = random.dirichlet(np.full(options, 0.6), size=2)
+        # From the same distribution (one in six) to unrelated ones.
+        truth[1] = max(random.uniform(-0.2, 1), 0.0) * (truth[1] - truth[0]) + truth[0]
+        first = _drawn(truth, samples, number, 0, settings)
         if first.verdict != "UNDETERMINED":
             continue
-        undetermined += 1
+        exact = likeness(Pair("task", tuple(map(str, range(options))), truth[None]), settings, number)[0]
+        finite.append(first.needs_samples is not None)
+        far.append(exact.jsd is not None and not 0 < exact.jsd <= 2 * (exact.margin or 0.0))
         if first.needs_samples is None:
             continue
-        finite += 1
-        decided.append(drawn(first.needs_samples, 1).verdict != "UNDETERMINED")
-        third.append(drawn(max(2, first.needs_samples // 3), 2).verdict != "UNDETERMINED")
+        later = (first.needs_samples, max(2, first.needs_samples // 3))
+        verdicts = [_drawn(truth, size, number, 1 + i, settings).verdict for i, size in enumerate(later)]
+        decided.append(verdicts[0] != "UNDETERMINED")
+        third.append(verdicts[1] != "UNDETERMINED")
     return {
-        "undetermined": undetermined,
-        "finite": finite,
+        "undetermined": len(finite),
+        "finite": sum(finite),
+        "far": sum(far),
+        "far_finite": sum(a and b for a, b in zip(far, finite, strict=True)),
         "decided": float(np.mean(decided)) if decided else None,
         "third": float(np.mean(third)) if third else None,
     }
+
+
+def _drawn(truth: Floats, samples: int, number: int, part: int, settings: Settings) -> Likeness:
+    """Draw so many samples of both sides and compare them."""
+    counts = np.random.default_rng([number, part]).multinomial(samples, truth)[None].astype(np.int64)
+    seen = np.flatnonzero(counts.any(axis=(0, 1)))
+    pair = Pair("task", tuple(str(i) for i in seen), counts[..., seen])
+    return likeness(pair, settings, 3 * number + part)[0]
 
 
 def page(results: dict[str, Any]) -> str:
@@ -149,9 +159,11 @@ def page(results: dict[str, Any]) -> str:
     needs = results["needs"]
     lines += [
         "",
-        f"Of {needs['undetermined']} undetermined tasks at 30 samples a side {needs['finite']} had a finite "
-        f"`needs_samples`; drawn again at that size {_share(needs['decided'])} were decided, at a third "
-        f"of it {_share(needs['third'])} (criteria: at least 80 %, at most 60 %).",
+        f"Of {needs['undetermined']} undetermined tasks (4, 8 or 15 options, 20 to 120 samples a side) "
+        f"{needs['finite']} had a finite `needs_samples`; drawn again at that size "
+        f"{_share(needs['decided'])} were decided, at a third of it {_share(needs['third'])} (criteria: at "
+        f"least 80 %, at most 60 %). Of the {needs['far']} whose true divergence is 0 or over two margins, "
+        f"{needs['far_finite']} had one (criterion: 60 %).",
     ]
     return "\n".join(lines)
 
@@ -182,4 +194,6 @@ def failures(results: dict[str, Any]) -> list[str]:
         found.append(f"needs_samples: {_share(needs['decided'])} decided at it")
     if needs["third"] is not None and needs["third"] > 0.6:
         found.append(f"needs_samples: {_share(needs['third'])} decided at a third of it")
+    if needs["far_finite"] < 0.6 * needs["far"]:
+        found.append(f"needs_samples: finite for {needs['far_finite']} of {needs['far']} clear cases")
     return found

@@ -13,7 +13,8 @@ from crystal.ops.resampling import stream_key
 from crystal.phases.classify import stated, version
 from crystal.phases.clauses import Rungs, find_rungs
 from crystal.phases.compare_results import ComparedLadder, Comparison, Likeness, TaskLikeness
-from crystal.phases.likeness import Pair, Renamed, likeness, overall
+from crystal.phases.likeness import likeness, overall
+from crystal.phases.renaming import Pair, Renamed
 from crystal.phases.results import SeedResult
 from crystal.phases.seed_between import seed_between
 from crystal.phases.settings import Settings

@@ -1,77 +1,21 @@
-"""Whether two distributions over named options are one, and how near they would be if names meant nothing."""
+"""Whether two distributions over named options are one, for one task and over all."""
 
 from __future__ import annotations
-
-import itertools
-import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from crystal.ops.resampling import stream_key
 from crystal.phases.compare_results import Alike, Likeness, Overall
+from crystal.phases.likeness_needs import CHANCE, needs
 from crystal.phases.permuting import permuted
-from crystal.phases.rows import proportions
+from crystal.phases.renaming import Pair, Renamed, rename
 from crystal.phases.settings import Settings
-from crystal.states.tables import Counts, Floats
 from crystal.statistics.divergence import js_divergence
 from crystal.statistics.js_interval import js_interval
 
-RENAMINGS = 999
-"""Random renamings of the options, where there are more than so many."""
 OVERALL_DRAWS = 9_999
-LARGEST_NEED = 100
-"""More than so many times the samples is no useful advice."""
-_CAUTION = 1.2
-CHANCE = "near, but so would be many who give these options other names"
 _FEWEST_TASKS = 4
 """Below so many tasks with the same options their matchings cannot reach p < .05."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two models on one task: a block a family of prompts."""
-
-    task: str
-    options: tuple[str, ...]
-    """Those that either side has shown."""
-    values: Counts | Floats
-    """[F, 2, K]: counts, or exact probabilities."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether both sides are exact."""
-        return self.values.dtype.kind == "f"
-
-    @property
-    def p(self) -> Floats:
-        """float64 [F, 2, K]."""
-        return proportions(self.values)
-
-
-@dataclass(frozen=True)
-class Renamed:
-    """Plug-in JSD of one task, as it is and under renamed options."""
-
-    observed: float
-    renamed: Floats
-    """float64 [R]: with the true names among them where all renamings are tried."""
-    complete: bool
-
-
-def rename(pair: Pair, settings: Settings, key: int) -> Renamed:
-    """Rename the second side's options: in all ways where these are few, else at random."""
-    p, options = pair.p, len(pair.options)
-    complete = math.factorial(min(options, 8)) <= RENAMINGS
-    if complete:
-        names = np.array(list(itertools.permutations(range(options))), dtype=np.intp)
-    else:
-        words = np.random.Philox(key=[settings.seed, key]).random_raw(RENAMINGS * options)
-        names = np.argsort(words.reshape(RENAMINGS, options), axis=1, kind="stable")
-    # Rounded, so that renamings among options of equal probability tie with the true names.
-    renamed = np.mean([js_divergence(a, b[names]) for a, b in p], axis=0).round(12)
-    observed = float(np.round(np.mean(js_divergence(p[:, 0], p[:, 1])), 12))
-    return Renamed(observed, np.asarray(renamed, dtype=np.float64), complete)
 
 
 def likeness(pair: Pair, settings: Settings, key: int) -> tuple[Likeness, Renamed | None]:
@@ -79,14 +23,9 @@ def likeness(pair: Pair, settings: Settings, key: int) -> tuple[Likeness, Rename
     if len(pair.options) < 2:
         return Likeness(verdict="UNDETERMINED", reason="only one option was ever given"), None
     renamed = rename(pair, settings, stream_key("renamed", key))
-    others = renamed.renamed
-    at_least = int((others <= renamed.observed).sum())
-    control = (
-        float(others.sum() - renamed.observed) / (len(others) - 1)
-        if renamed.complete
-        else float(others.mean())
-    )
-    control_p = at_least / len(others) if renamed.complete else (at_least + 1) / (len(others) + 1)
+    observed, others = np.asarray(renamed.observed), renamed.renamed
+    control = float(renamed.names.control(others, observed))
+    control_p = float(renamed.names.share(others, observed))
     margin = settings.margins.seed_residual * control
     if pair.exact:
         value = renamed.observed
@@ -115,10 +54,10 @@ def likeness(pair: Pair, settings: Settings, key: int) -> tuple[Likeness, Rename
             n=int(counts.sum(axis=(0, 2)).min()),
         )
     result.control, result.control_p, result.margin = control, control_p, margin
-    result.verdict, reason = _verdict(result, 1.0 / len(others), settings)
+    result.verdict, reason = _verdict(result, renamed.names.smallest, settings)
     result.reason = result.reason or reason
     if result.verdict == "UNDETERMINED":
-        result.needs_samples, result.needs_reason = _needs(result, settings)
+        result.needs_samples, result.needs_reason = _needs(pair, result, settings, key)
     return result, renamed
 
 
@@ -138,24 +77,14 @@ def _verdict(found: Likeness, smallest: float, settings: Settings) -> tuple[Alik
     return "UNDETERMINED", "too few samples to say on which side of the margin the divergence lies"
 
 
-def _needs(found: Likeness, settings: Settings) -> tuple[int | None, str | None]:
-    """Say how many samples would lift the interval, narrowing with their root, off the margin."""
-    if found.reason == CHANCE:
-        return None, "more samples would not make it less likely by chance"
-    known = (found.jsd, found.low, found.high, found.margin, found.n)
+def _needs(pair: Pair, found: Likeness, settings: Settings, key: int) -> tuple[int | None, str | None]:
+    if pair.exact:
+        return None, "exact distributions: more samples change nothing"
     if found.control is None or found.control < settings.margins.jsd:
         return None, "more samples of so even distributions would not help"
-    if any(value is None for value in known):
-        return None, "no interval to start from"
-    value, low, high, margin, n = (float(x) for x in known if x is not None)
-    if value < margin and (found.control_p or 0.0) > settings.alpha:
-        return None, "near so far, but so would be many who give these options other names"
-    width, distance = (high - value, margin - value) if value < margin else (value - low, value - margin)
-    # The limit is some two standard errors away: half of one is taken off the effect, which may be luck.
-    ratio = max(width, 1e-12) / max(distance - width / 4, 1e-12)
-    if _CAUTION * ratio**2 > LARGEST_NEED:
-        return None, f"more than {LARGEST_NEED} times the samples: the divergence lies at its margin"
-    return math.ceil(n * max(1.0, _CAUTION * ratio**2)), None
+    if found.jsd is None:
+        return None, "the divergence is not known well enough to plan by"
+    return needs(pair, settings, stream_key("needs", key))
 
 
 def overall(

@@ -125,18 +125,51 @@ def _simulate(members: Floats, counts: Counts, *, draws: int, seed: int, key: in
 def _family(counts: Counts, spread: Jackknife) -> tuple[Floats, Floats]:
     """Members of the path [T, B, G, K] and their information [T], ascending, around the data."""
     base = smoothed_groups(counts)
-    path = _along(base, _PATH)
-    # The path may turn back by a hair far beyond the data; targets have to rise.
-    reached = np.maximum.accumulate(js_information(path).mean(axis=-1))
+    reached = _reached(base)
     sizes = counts.sum(axis=-1).astype(np.float64)
     groups, options = counts.shape[1:]
     bias = (options - 1) * (groups - 1) / (2 * groups * LN2) * float((1 / sizes).mean())
     half = REACH * math.sqrt(spread.variance) + 4 * bias
     centre = float(np.interp(1.0, _PATH, reached))
     wanted = np.linspace(max(0.0, centre - half), min(reached[-1], centre + half), GRID_POINTS)
+    return _at(base, reached, wanted)
+
+
+def family_at(counts: Counts, wanted: Floats) -> tuple[Floats, Floats]:
+    """Return members of the family that :func:`js_interval` inverts over, at given places.
+
+    Parameters
+    ----------
+    counts : ndarray, int64 [B, G, K]
+        Counts of B blocks of G >= 2 groups.
+    wanted : ndarray, float64 [T]
+        Information in bits, ascending; reached as far as the family goes.
+
+    Returns
+    -------
+    members : ndarray, float64 [T, B, G, K]
+    information : ndarray, float64 [T]
+        What each has, the mean over blocks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> family_at(np.array([[[30, 10], [10, 30]]]), np.array([0.0, 0.1]))[1].round(3).tolist()
+    [0.0, 0.1]
+    """
+    base = smoothed_groups(counts)
+    return _at(base, _reached(base), wanted)
+
+
+def _reached(base: Floats) -> Floats:
+    """Information at every place of the path; it may turn back by a hair far beyond the data."""
+    reached: Floats = np.maximum.accumulate(js_information(_along(base, _PATH)).mean(axis=-1))
+    return reached
+
+
+def _at(base: Floats, reached: Floats, wanted: Floats) -> tuple[Floats, Floats]:
     members = _along(base, np.interp(wanted, reached, _PATH))
-    targets = np.maximum.accumulate(js_information(members).mean(axis=-1))
-    return members, targets
+    return members, np.maximum.accumulate(js_information(members).mean(axis=-1))
 
 
 def _along(base: Floats, places: Floats) -> Floats:

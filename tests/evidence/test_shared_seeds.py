@@ -20,6 +20,11 @@ def test_a_few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert different["tuned"]["DIFFERENT"] >= 5
     assert seedless["seed"]["SHARED"] == seedless["seed"]["DIFFERENT"] == 0
     assert results["nulls"]["10 options"]["shared"] <= 0.15
+    needs = results["needs"]
+    assert 0 < needs["finite"] <= needs["undetermined"]
+    # Forty cases: only what can hardly happen by chance fails.
+    assert needs["decided"] >= 0.6
+    assert needs["third"] <= 0.8
     assert "| same | 8 | 60 |" in shared_seeds.page(results)
 
 
@@ -34,5 +39,12 @@ def test_failures_are_said() -> None:
         "overall": 0.5,
     }
     nulls = {"some": {"draws": 400, "shared": 0.0, "rejected": {"0.01": 0.5, "0.05": 0.04, "0.1": 0.1}}}
-    needs = {"undetermined": 9, "finite": 9, "decided": 0.5, "third": 0.9}
-    assert len(shared_seeds.failures({"pairs": [cell], "nulls": nulls, "needs": needs})) == 5
+    needs = {
+        "undetermined": 9,
+        "finite": 9,
+        "far": 10,
+        "far_finite": 5,
+        "decided": 0.5,
+        "third": 0.9,
+    }
+    assert len(shared_seeds.failures({"pairs": [cell], "nulls": nulls, "needs": needs})) == 6

@@ -12,7 +12,8 @@ import pytest
 import crystal
 from crystal.errors import InputError, LadderError
 from crystal.phases.compare_results import Comparison
-from crystal.phases.likeness import Pair, likeness, rename
+from crystal.phases.likeness import likeness
+from crystal.phases.renaming import Pair, rename
 from crystal.phases.settings import Settings
 from crystal.statistics.divergence import js_divergence
 from crystal.testing.planted_pairs import pair
@@ -140,7 +141,7 @@ def test_renamings_are_all_renamings() -> None:
     found = rename(Pair("task", ("a", "b", "c"), p), QUICK, 0)
     expected = [js_divergence(p[0, 0], p[0, 1][list(names)]) for names in itertools.permutations(range(3))]
     np.testing.assert_allclose(found.renamed, expected, atol=1e-11)
-    assert found.complete
+    assert found.names.complete
     result, _ = likeness(Pair("task", ("a", "b", "c"), p), QUICK, 0)
     assert result.control == pytest.approx((sum(expected) - expected[0]) / 5)
     assert result.control_p == pytest.approx(np.mean(np.array(expected) <= expected[0] + 1e-12))

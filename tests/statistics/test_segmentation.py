@@ -1,6 +1,9 @@
+import itertools
+
 import numpy as np
 import pytest
 
+from crystal.statistics.cut_places import CutLadder
 from crystal.statistics.ramps import ramp_fits, ramps_through, step_fits
 from crystal.statistics.segmentation import find_transitions
 from crystal.testing.planted_long import long_ladder
@@ -109,3 +112,23 @@ def test_fits_are_pearsons_statistic() -> None:
     assert fits[spans.index((1, 3)) + 4] == pytest.approx(total)
     many = ramp_fits(np.stack([counts, counts[::-1]]), ramps)
     np.testing.assert_allclose(many, [fits, fits])
+
+
+def test_every_interval_holds_a_true_change() -> None:
+    """The promise for a ladder with two cuts: at most alpha of ladders have an interval without one."""
+    false = 0
+    for seed in range(60):
+        truth = long_ladder("cuts", rungs=15, changes=(5, 10), size=0.5, seed=seed, **SIZES)
+        found = find_transitions(truth.counts(10), permutations=999, simulations=100, key=seed)
+        assert found is not None
+        false += any(not {5, 10} & set(range(one.low, one.high + 1)) for one in found.transitions)
+    assert false <= 8
+
+
+def test_a_stricter_level_never_narrows_a_position_set() -> None:
+    ladder = CutLadder(long_ladder("cuts", rungs=12, size=0.4, **SIZES).counts(10), 200, 0, 0, 1)
+    cut = ladder.best(0, 12)
+    sets = [set(ladder.places(0, 12, cut, level)) for level in (0.5, 0.1, 0.025, 0.001)]
+    assert cut in sets[0]
+    for narrow, wide in itertools.pairwise(sets):
+        assert narrow <= wide

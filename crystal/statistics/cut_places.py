@@ -1,0 +1,99 @@
+"""Where a cut may lie: every place between its neighbours that the data do not exclude."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crystal.ops.resampling import simulate_counts, stream_key
+from crystal.statistics.arrays import Counts, Floats
+from crystal.statistics.change_points import cut_g
+from crystal.statistics.smoothing import smoothed
+
+SIMULATED_CELLS = 12_000_000
+"""Cells of simulated tables that are held at once; fewer data sets are simulated for larger ladders."""
+_FEWEST = 60
+_FAR, _FAR_SPREADS = 40.0, 6.0
+"""G so far below the largest (and so many standard deviations of its noise) is out of the question."""
+
+
+@dataclass(frozen=True)
+class _Places:
+    cuts: tuple[int, ...]
+    short: Floats
+    """What G of each cut lacks to the largest."""
+    null: Floats
+    """[truths, draws]: what G of the true cut lacks in simulated data."""
+
+
+class CutLadder:
+    """The counts of a ladder, int64 [B, S, K], and data sets drawn from cuts fitted to them."""
+
+    def __init__(self, counts: Counts, simulations: int, seed: int, key: int, threads: int) -> None:
+        self.n = counts[:, :, counts.sum(axis=(0, 1)) > 0]
+        self.size = counts.shape[1]
+        self.simulations = simulations
+        self.seed, self.key, self.threads = seed, key, threads
+        self._known: dict[tuple[int, int, int], _Places] = {}
+
+    def best(self, start: int, end: int) -> int:
+        """Return the cut with the largest G between two others."""
+        return start + 1 + int(cut_g(self.n[:, start:end]).argmax())
+
+    def simulated(self, n: Counts, cuts: Sequence[int], *words: int) -> Counts:
+        """Draw data sets [draws, B, S', K] of the size of `n`, int64 [B, S', K], from fitted cuts."""
+        blocks, checkpoints, options = n.shape
+        sides = smoothed(np.add.reduceat(n, [0, *cuts], axis=1))
+        rows = np.repeat(sides, np.diff([0, *cuts, checkpoints]), axis=1)
+        draws = int(np.clip(SIMULATED_CELLS // n.size, _FEWEST, max(self.simulations, _FEWEST)))
+        drawn = simulate_counts(
+            rows.reshape(-1, options),
+            n.sum(axis=2).ravel(),
+            draws=draws,
+            seed=self.seed,
+            key=stream_key("cuts", self.key, *words, *cuts),
+            threads=self.threads,
+        )
+        return drawn.reshape(draws, blocks, checkpoints, options)
+
+    def places(self, start: int, end: int, cut: int, level: float) -> tuple[int, ...]:
+        """Return where `cut` may lie between two others, all but a share `level` of the time.
+
+        Data are simulated from the cut, and from it with the next best one on either side: where a second
+        change went unseen, the largest G may lie between the two. The set holds every cut whose G lacks no
+        more to the largest than the 1 - `level` quantile of what that of the true one lacks there.
+        """
+        if (start, end, cut) not in self._known:
+            self._known[start, end, cut] = self._places(start, end, cut)
+        known = self._known[start, end, cut]
+        slack = float(np.quantile(known.null, 1 - level, axis=1, method="higher").max())
+        return tuple(t for t, short in zip(known.cuts, known.short, strict=True) if short <= slack)
+
+    def _places(self, start: int, end: int, cut: int) -> _Places:
+        n = self.n[:, start:end]
+        g = cut_g(n)
+        others = [self.best(a, b) for a, b in ((start, cut), (cut, end)) if b - a >= 2]
+        truths = [[cut - start], *(sorted((cut - start, other - start)) for other in others)]
+        # Checkpoints between cuts that are out of the question are pooled: they would only cost time.
+        near = np.flatnonzero(g >= g.max() - _FAR - _FAR_SPREADS * math.sqrt(2 * freedom(n))) + 1
+        kept = sorted({t + d for truth in truths for t in truth for d in (-1, 0, 1)} | set(near.tolist()))
+        kept = [t for t in kept if 0 < t < end - start]
+        pooled = np.add.reduceat(n, [0, *kept], axis=1)
+        null = []
+        for truth in truths:
+            places = [kept.index(t) + 1 for t in truth]
+            again = cut_g(self.simulated(pooled, places, start, end))
+            null.append(again.max(axis=1) - again[:, [place - 1 for place in places]].max(axis=1))
+        return _Places(
+            cuts=tuple(t + start for t in kept),
+            short=g.max() - g[[t - 1 for t in kept]],
+            null=np.array(null),
+        )
+
+
+def freedom(counts: Counts) -> float:
+    """Return what a change without effect adds to Pearson's chi-squared on average: options seen, less 1."""
+    return float(np.maximum((counts.sum(axis=1) > 0).sum(axis=1) - 1, 0).sum())
