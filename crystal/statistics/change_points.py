@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from crystal.errors import SettingsError
 from crystal.ops.resampling import stream_key
-from crystal.statistics.arrays import Floats, as_counts
+from crystal.statistics.arrays import Counts, Floats, as_counts
 
 ORDER_CHECKPOINTS = 10
 """Below so many checkpoints permuting their order cannot reach a small p."""
@@ -43,15 +43,22 @@ def cut_g(counts: npt.ArrayLike) -> Floats:
         raise SettingsError(
             "counts have the wrong shape", where="counts", expected="[blocks, checkpoints, options]"
         )
-    before = np.cumsum(n, axis=-2)[..., :-1, :]
-    whole = n.sum(axis=-2, keepdims=True)
+    before = np.cumsum(n, axis=-2)
+    whole, before = before[..., -1:, :], before[..., :-1, :]
+    size = whole.sum(axis=-1)
+    at = before.sum(axis=-1)
     # n ln n is looked up: a ladder has far fewer different counts than cells.
-    values = np.arange(int(whole.sum(axis=-1).max(initial=0)) + 1, dtype=np.float64)
+    values = np.arange(int(size.max(initial=0)) + 1, dtype=np.float64)
     values *= np.log(np.maximum(values, 1.0))
-    total = 0.0
-    for part, sign in ((before, 1.0), (whole - before, 1.0), (whole, -1.0)):
-        total = total + sign * (values[part].sum(axis=-1) - values[part.sum(axis=-1)])
-    result: Floats = np.maximum(2 * np.asarray(total), 0.0).sum(axis=-2)
+
+    def summed(part: Counts) -> Floats:
+        # Over a last axis as short as this one einsum takes less than half the time of sum.
+        result: Floats = np.einsum("...k->...", values[part])
+        return result
+
+    total = summed(before) + summed(whole - before) - summed(whole)
+    total += values[size] - values[at] - values[size - at]
+    result: Floats = np.maximum(2 * total, 0.0).sum(axis=-2)
     return result
 
 
