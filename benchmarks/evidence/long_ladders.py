@@ -66,7 +66,7 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
         for name, (sizes, samples, repetitions) in FLAT.items():
             p = [
                 sought(long_ladder("flat", seed=r, **sizes), method, samples, r)["p"]
-                for r in range(_number(repetitions, method, scale))
+                for r in range(max(10, round(repetitions * scale)))
             ]
             shares = {str(level): float(np.mean(np.array(p) <= level)) for level in LEVELS}
             flat[method][name] = {"repetitions": len(p), "rejected": shares}
@@ -82,7 +82,7 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
 
 
 def _number(repetitions: int, method: str, scale: float) -> int:
-    """Return how many ladders are looked at: of the scans, which are not the default, half as many."""
+    """Return how many planted ladders are looked at; half as many by the scans, which are not the default."""
     return max(10, round(repetitions * scale * (1.0 if method == "cuts" else 0.5)))
 
 
