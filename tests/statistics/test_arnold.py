@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -13,6 +13,7 @@ KINDS = ("linear", "tv", "js")
 SIZES = {"tasks": 2, "prompts": 2, "options": 5}
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float64, (2, 4), elements=st.floats(0.0, 1.0)))
 def test_dissimilarities_are_expected_scores_of_the_posterior(weights: np.ndarray) -> None:
     p, q = (weights + 1e-9) / (weights + 1e-9).sum(axis=1, keepdims=True)
