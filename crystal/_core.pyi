@@ -16,6 +16,19 @@ def fit_blend(
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
+# divergence
+def js_matrix(
+    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64] | None, path: str, threads: int
+) -> npt.NDArray[np.float64]: ...
+def hellinger_from_products(
+    left: npt.NDArray[np.float64],
+    right: npt.NDArray[np.float64] | None,
+    products: npt.NDArray[np.float64],
+    path: str,
+    threads: int,
+) -> None: ...
+def divergence_path_available(path: str) -> bool: ...
+
 # tables
 class KeyTable:
     def __init__(self, distribution: bool, names: Sequence[str]) -> None: ...

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crystal.errors import SettingsError
+from crystal.ops.divergence_matrix import hellinger_matrix, js_matrix
 from crystal.statistics.arrays import Floats, as_probabilities
 
 Kind = Literal["js", "tv", "hellinger", "kl", "wasserstein1"]
@@ -269,24 +270,33 @@ def divergence_matrix(
     p: npt.ArrayLike,
     kind: Kind = "js",
     *,
+    other: npt.ArrayLike | None = None,
     positions: npt.ArrayLike | None = None,
     period: float | None = None,
+    threads: int = 0,
 ) -> Floats:
-    """Return the divergence of every row from every other.
+    """Return the divergence of every row from every other, or from every row of another table.
+
+    ``js`` and ``hellinger`` are compiled (:mod:`crystal.ops.divergence_matrix`) and keep their relative
+    accuracy for rows that are nearly equal.
 
     Parameters
     ----------
-    p : array_like, float64 [m, K]
+    p : array_like, float64 or float32 [m, K]
         Distributions.
     kind : {"js", "tv", "hellinger", "kl", "wasserstein1"}
         ``kl`` is not symmetric: entry (i, j) is KL(p_i || p_j), inf where supports do not allow it.
+    other : array_like, float64 or float32 [n, K], optional
+        Distributions over the same options; without them ``p`` is compared with itself.
     positions, period
         Places of the options, for ``wasserstein1`` alone: see :func:`wasserstein1`.
+    threads : int
+        0 means CRYSTAL_THREADS, else all cores; for ``js`` and ``hellinger``.
 
     Returns
     -------
-    ndarray, float64 [m, m]
-        Zero diagonal; bits for ``js`` and ``kl``.
+    ndarray, float64 [m, m], or [m, n] with ``other``
+        Bits for ``js`` and ``kl``; the diagonal is zero without ``other``.
 
     Raises
     ------
@@ -307,15 +317,29 @@ def divergence_matrix(
         )
     if kind == "wasserstein1" and positions is None:
         raise SettingsError("a Wasserstein distance needs the places of the options", where="positions")
-    result = np.zeros((rows.shape[0], rows.shape[0]))
+    columns = None if other is None else as_probabilities(other, "other", ndim=2)
+    if columns is not None and columns.shape[1] != rows.shape[1]:
+        raise SettingsError(
+            "two tables have different options",
+            where="other",
+            expected=str(rows.shape[1]),
+            got=str(columns.shape[1]),
+        )
+    if kind == "js":
+        return js_matrix(rows, columns, threads=threads)
+    if kind == "hellinger":
+        return hellinger_matrix(rows, columns, threads=threads)
+    right = rows if columns is None else columns
+    result = np.zeros((len(rows), len(right)))
     for index, row in enumerate(rows):
         if kind == "wasserstein1":
-            result[index] = wasserstein1(row, rows, positions if positions is not None else (), period)
+            result[index] = wasserstein1(row, right, positions if positions is not None else (), period)
         else:
-            result[index] = {"js": js_divergence, "tv": tv, "hellinger": hellinger, "kl": kl}[kind](row, rows)
-    if kind != "kl":  # rounding must not tell (i, j) from (j, i)
-        result = 0.5 * (result + result.T)
-    np.fill_diagonal(result, 0.0)
+            result[index] = {"tv": tv, "kl": kl}[kind](row, right)
+    if columns is None:
+        if kind != "kl":  # rounding must not tell (i, j) from (j, i)
+            result = 0.5 * (result + result.T)
+        np.fill_diagonal(result, 0.0)
     return result
 
 
