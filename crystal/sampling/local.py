@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crystal.errors import InputError
+from crystal.errors import InputError, SettingsError
 from crystal.ops.resampling import stream_key
 from crystal.sampling.forms import Path, by_path, forms, of_options
 from crystal.sampling.models import Model, need
@@ -135,7 +135,15 @@ class Local:
         """Read a prompt once: its cache, and the logits of what follows, shape (1, vocabulary)."""
         ids = self._torch.tensor([list(context)], device=self._device)
         output = self.model.network(input_ids=ids, use_cache=True, **self._last_only)
-        return output.past_key_values, output.logits[:, -1]
+        cache = getattr(output, "past_key_values", None)
+        if not hasattr(cache, "batch_repeat_interleave"):
+            raise SettingsError(
+                "this kind of model keeps no cache that samples could share",
+                where=self.name,
+                got=type(cache).__name__,
+                fix="serve it, and give the server's address (--server)",
+            )
+        return cache, output.logits[:, -1]
 
     def _draw(
         self, context: list[int], uniforms: Floats

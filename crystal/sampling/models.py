@@ -28,8 +28,8 @@ def need(*names: str) -> list[Any]:
         return [importlib.import_module(name) for name in names]
     except ImportError as error:
         raise SettingsError(
-            f"scoring needs torch and transformers, and {error.name or error} is not installed",
-            where="crystal.score",
+            f"a model by path needs torch and transformers, and {error.name or error} is not installed",
+            where="model",
             fix="install the extra: pip install 'crystal-phases[score]' (in a checkout: '.[score]')",
         ) from error
 

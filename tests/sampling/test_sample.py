@@ -389,6 +389,16 @@ def test_other_refusals(tiny: Tiny, tmp_path: Path) -> None:
         draw(tmp_path / "model.gguf", out)
 
 
+def test_a_model_without_a_cache_of_keys_is_refused(tmp_path: Path) -> None:
+    import transformers
+
+    shape = {"vocab_size": 400, "hidden_size": 16, "state_size": 4, "num_hidden_layers": 1}
+    network = transformers.MambaForCausalLM(transformers.MambaConfig(**shape))
+    for exact in (False, True):
+        with pytest.raises(SettingsError, match="no cache that samples could share"):
+            draw(network, tmp_path / "a.parquet", tokenizer=make_tokenizer(None), exact=exact)
+
+
 def test_progress_is_told(tiny: Tiny, tmp_path: Path) -> None:
     told: list[Any] = []
     draw(tiny.path, tmp_path / "a.parquet", progress=lambda *state: told.append(state))
