@@ -125,10 +125,11 @@ void permute_counts(const Tables& tables, std::size_t draws, const Randomness& r
     std::vector<std::vector<std::size_t>> places;  // of a block's cells among its counts
     for (std::size_t b = 0; b < tables.blocks; ++b) {
         const Block& block = blocks.emplace_back(read_block(tables.block(b), tables.groups, tables.options));
-        std::vector<std::size_t>& place = places.emplace_back();
+        std::vector<std::size_t> place;
         for (std::size_t g = 0; g < block.groups; ++g) {
             for (const std::uint32_t k : block.kept) place.push_back(g * tables.options + k);
         }
+        places.push_back(std::move(place));
     }
     const TableDraws permuted(blocks);
     const auto block_of = [&](std::size_t draw, std::size_t block) {
