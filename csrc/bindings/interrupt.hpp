@@ -1,13 +1,9 @@
 #pragma once
 // Runs a long core computation so that Ctrl-C ends it: Python's signal handler only sets a mark that the
-// interpreter's main thread looks at, so somebody has to look while the core works.
+// interpreter's main thread looks at, so the thread that called has to look now and then.
 #include <pybind11/pybind11.h>
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <exception>
-#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -15,45 +11,42 @@
 
 namespace crystal::bindings {
 
-// Releases the GIL, calls work(stop) on a thread of its own and returns its value; a pending signal raises
-// the stop flag, waits for the work to end and is then raised in Python.
+// Looks for signals whenever the core looks at the stop flag, on the thread that called and at most every 50
+// ms.
+class SignalStop final : public Stop {
+  public:
+    bool signalled() const { return signalled_; }
+
+    void look() override {
+        if (std::this_thread::get_id() != caller_) return;
+        const auto now = std::chrono::steady_clock::now();
+        if (now < next_) return;
+        next_ = now + pause;
+        const pybind11::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() == 0) return;
+        signalled_ = true;
+        raise();
+    }
+
+  private:
+    static constexpr std::chrono::milliseconds pause{50};
+    std::thread::id caller_ = std::this_thread::get_id();
+    std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + pause;
+    bool signalled_ = false;
+};
+
+// Releases the GIL and returns work(stop); a pending signal raises the stop flag, and Python sees what its
+// handler raised once the work has ended.
 template <class Work>
 auto run_interruptible(Work&& work) {
-    using Result = decltype(work(std::declval<StopFlag>()));
-    std::atomic<bool> stop{false};
-    std::mutex mutex;
-    std::condition_variable finished;
-    bool done = false;
-    std::exception_ptr error;
-    Result result{};
-    std::thread worker([&] {
-        try {
-            result = work(&stop);
-        } catch (...) {
-            error = std::current_exception();
-        }
-        const std::lock_guard lock(mutex);
-        done = true;
-        finished.notify_one();
-    });
-    bool signalled = false;
-    {
-        pybind11::gil_scoped_release release;
-        std::unique_lock lock(mutex);
-        while (!finished.wait_for(lock, std::chrono::milliseconds(50), [&] { return done; })) {
-            lock.unlock();
-            {
-                pybind11::gil_scoped_acquire acquire;
-                signalled = signalled || PyErr_CheckSignals() != 0;
-            }
-            lock.lock();
-            if (signalled) stop.store(true);
-        }
+    SignalStop stop;
+    try {
+        const pybind11::gil_scoped_release release;
+        return work(static_cast<StopFlag>(&stop));
+    } catch (...) {
+        if (stop.signalled()) throw pybind11::error_already_set();
+        throw;
     }
-    worker.join();
-    if (signalled) throw pybind11::error_already_set();
-    if (error) std::rethrow_exception(error);
-    return result;
 }
 
 }  // namespace crystal::bindings

@@ -11,8 +11,8 @@ namespace {
 py::tuple count(const Flat<std::uint8_t>& values, const Flat<std::int64_t>& offsets, std::size_t width, int n,
                 std::size_t threads) {
     const RaggedView ragged = ragged_view(values, offsets, width);
-    NgramCounts found = run_ragged(ragged.bytes.size() + ragged.offsets.size(),
-                                   [&](StopFlag stop) { return ngram_counts(ragged, {n, threads, stop}); });
+    NgramCounts found =
+        run_interruptible([&](StopFlag stop) { return ngram_counts(ragged, {n, threads, stop}); });
     std::vector<std::int64_t> counts, ngrams;
     for (const Multiplicity& line : found.spectrum) {
         counts.push_back(line.count);

@@ -34,12 +34,4 @@ Flat<Item> give_vector(std::vector<Item> items) {
     return Flat<Item>(static_cast<pybind11::ssize_t>(owned->size()), owned->data(), owner);
 }
 
-// work(stop), interruptible unless there are so few bytes that a thread of its own would cost more.
-template <class Work>
-auto run_ragged(std::size_t bytes, Work&& work) {
-    if (bytes > (std::size_t{1} << 17)) return run_interruptible(std::forward<Work>(work));
-    const pybind11::gil_scoped_release release;
-    return work(StopFlag{nullptr});
-}
-
 }  // namespace crystal::bindings

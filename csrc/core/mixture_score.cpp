@@ -37,13 +37,13 @@ class MixtureScore final : public Score {
         for (const std::uint64_t pooled : scratch.sorted) sum -= block.mixture_term(pooled);
         sums[0] += sum;
     }
-    void add_lanes(std::size_t index, const LaneTables& tables, std::span<const Lanes> cells, Sums sums,
-                   ScoreScratch& scratch) const override {
+    void add_lanes(std::size_t index, std::span<const std::uint32_t> places, std::span<const Lanes> cells,
+                   Sums sums, ScoreScratch& scratch) const override {
         const Prepared& block = blocks_[index];
-        if (block.pairs.empty()) return Score::add_lanes(index, tables, cells, sums, scratch);
+        if (block.pairs.empty()) return Score::add_lanes(index, places, cells, sums, scratch);
         // Two groups: every second cell is the first group's, in the order of the drawn options.
         for (std::size_t i = 0; i < cells.size(); i += 2) {
-            const std::uint64_t* values = block.pairs.data() + block.pair_begins[tables.places()[i]];
+            const std::uint64_t* values = block.pairs.data() + block.pair_begins[places[i]];
             for (std::size_t lane = 0; lane < replicate_lanes; ++lane)
                 sums[lane] += values[cells[i].at[lane]];
         }

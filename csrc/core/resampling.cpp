@@ -50,8 +50,8 @@ class Permuter {
             const std::size_t count = std::min(replicate_lanes, scores.size() - done);
             draws_.draw(
                 keys, first + done, count, drawing,
-                [&](std::size_t block, const LaneTables& tables, std::span<const Lanes> cells) {
-                    score_.add_lanes(block, tables, cells, sums, scratch);
+                [&](std::size_t block, std::span<const std::uint32_t> places, std::span<const Lanes> cells) {
+                    score_.add_lanes(block, places, cells, sums, scratch);
                 },
                 [&](std::size_t block, std::size_t lane, std::span<const Cell> table) {
                     score_.add(block, table, std::span(sums).subspan(lane * size, size), scratch);
@@ -145,11 +145,11 @@ void permute_counts(const Tables& tables, std::size_t draws, const Randomness& r
                 std::copy(tables.counts.begin(), tables.counts.end(), block_of(draw, 0));
             permuted.draw(
                 keys, first, count, scratch,
-                [&](std::size_t b, const LaneTables& lanes, std::span<const Lanes> cells) {
+                [&](std::size_t b, std::span<const std::uint32_t> drawn, std::span<const Lanes> cells) {
                     for (std::size_t lane = 0; lane < count; ++lane) {
                         std::int64_t* out = block_of(first + lane, b);
                         for (std::size_t i = 0; i < cells.size(); ++i)
-                            out[places[b][lanes.places()[i]]] = cells[i].at[lane];
+                            out[places[b][drawn[i]]] = cells[i].at[lane];
                     }
                 },
                 [&](std::size_t b, std::size_t lane, std::span<const Cell> table) {

@@ -91,12 +91,13 @@ double observed_statistic(const std::vector<Block>& blocks, Statistic statistic,
                           std::int64_t& position) {
     position = -1;
     if (blocks.empty() || blocks.front().groups < 2) return 0.0;
-    std::size_t largest = 0;
+    // A logarithm is tabulated where it may be looked up more than once.
+    std::size_t largest = 0, cells = 0;
     for (const Block& block : blocks) {
-        largest = std::max<std::size_t>(
-            largest, std::accumulate(block.group_totals.begin(), block.group_totals.end(), Cell{0}));
+        largest = std::max(largest, block.samples());
+        cells += block.table.size();
     }
-    const NLogN n_log_n(largest);
+    const NLogN n_log_n(std::min(largest, cells));
     if (statistic == Statistic::max_cut_g) return best_cut(blocks, n_log_n, position);
     double sum = 0.0;
     std::vector<std::uint64_t> scratch;

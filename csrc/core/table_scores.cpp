@@ -45,17 +45,10 @@ int bits_that_fit(const std::vector<Block>& blocks) {
     return std::min(grid_bits, 62 - static_cast<int>(std::ceil(std::log2(most))));
 }
 
-std::size_t largest_total(const std::vector<Block>& blocks, bool whole_blocks) {
-    std::size_t largest = 0;
-    for (const Block& block : blocks) {
-        if (whole_blocks) {
-            largest = std::max<std::size_t>(
-                largest, std::accumulate(block.group_totals.begin(), block.group_totals.end(), Cell{0}));
-        } else {
-            for (const Cell total : block.option_totals) largest = std::max<std::size_t>(largest, total);
-        }
-    }
-    return largest;
+std::size_t most_samples(const std::vector<Block>& blocks) {
+    std::size_t most = 0;
+    for (const Block& block : blocks) most = std::max(most, block.samples());
+    return most;
 }
 
 CRYSTAL_CLONES std::uint64_t look_up(std::span<const Cell> table, const std::uint64_t* values) {
@@ -70,14 +63,16 @@ class CellScore final : public Score {
   public:
     CellScore(const std::vector<Block>& blocks, double nats_to_statistic) {
         const int bits = bits_that_fit(blocks);
-        values_ = whole_n_log_n(largest_total(blocks, false), bits);
         unit = std::ldexp(nats_to_statistic, -bits);
-        for (const Block& block : blocks) largest_.push_back(block.largest_cell());
+        std::size_t largest = 0;
+        for (const Block& block : blocks)
+            largest = std::max(largest, largest_.emplace_back(block.largest_cell()));
+        values_ = whole_n_log_n(largest, bits);
     }
     void add(std::size_t, std::span<const Cell> table, Sums sums, ScoreScratch&) const override {
         sums[0] += look_up(table, values_.data());
     }
-    void add_lanes(std::size_t block, const LaneTables&, std::span<const Lanes> cells, Sums sums,
+    void add_lanes(std::size_t block, std::span<const std::uint32_t>, std::span<const Lanes> cells, Sums sums,
                    ScoreScratch&) const override {
         add_values(cells, values_.data(), largest_[block], sums.first<replicate_lanes>());
     }
@@ -93,7 +88,7 @@ class CutScore final : public Score {
   public:
     explicit CutScore(const std::vector<Block>& blocks) {
         const int bits = bits_that_fit(blocks);
-        values_ = whole_n_log_n(largest_total(blocks, true), bits);
+        values_ = whole_n_log_n(most_samples(blocks), bits);
         unit = std::ldexp(2.0, -bits);
         accumulators = blocks.front().groups - 1;
         constants_.assign(accumulators, 0);
@@ -173,9 +168,8 @@ class RetentionScore final : public Score {
 
 }  // namespace
 
-void Score::add_lanes(std::size_t block, const LaneTables& tables, std::span<const Lanes> cells, Sums sums,
-                      ScoreScratch& scratch) const {
-    const std::vector<std::uint32_t>& places = tables.places();
+void Score::add_lanes(std::size_t block, std::span<const std::uint32_t> places, std::span<const Lanes> cells,
+                      Sums sums, ScoreScratch& scratch) const {
     scratch.table.resize(std::max(scratch.table.size(), places.size()));
     const auto table = std::span(scratch.table).first(places.size());
     for (std::size_t lane = 0; lane < replicate_lanes; ++lane) {

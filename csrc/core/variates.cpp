@@ -123,15 +123,19 @@ std::int64_t hypergeometric_ratio(Stream& stream, std::int64_t good, std::int64_
 
 }  // namespace
 
-double log_factorial(std::int64_t k) {
+const double* log_factorial_table() {
     static const std::vector<double> table = [] {  // 128 KiB, made once
-        std::vector<double> values(std::size_t{1} << 14);
+        std::vector<double> values(tabulated_log_factorials);
         for (std::size_t i = 0; i < values.size(); ++i)
             values[i] = computed_log_factorial(static_cast<std::int64_t>(i));
         return values;
     }();
+    return table.data();
+}
+
+double log_factorial(std::int64_t k) {
     const auto at = static_cast<std::size_t>(k);
-    return at < table.size() ? table[at] : computed_log_factorial(k);
+    return at < tabulated_log_factorials ? log_factorial_table()[at] : computed_log_factorial(k);
 }
 
 std::int64_t binomial(Stream& stream, std::int64_t trials, double p) {

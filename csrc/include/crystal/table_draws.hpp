@@ -4,6 +4,7 @@
 #include <variant>
 #include <vector>
 
+#include "crystal/lane_counts.hpp"
 #include "crystal/lane_tables.hpp"
 #include "crystal/random_tables.hpp"
 #include "crystal/table_scores.hpp"
@@ -26,6 +27,10 @@ class TableDraws {
                 const LaneTables lanes(block.group_totals, block.option_totals, position);
                 position = lanes.end();
                 changing_.push_back({b, lanes});
+            } else if (LaneCounts::suits(block.group_totals, block.option_totals)) {
+                const LaneCounts lanes(block.group_totals, block.option_totals, position);
+                position = lanes.end();
+                changing_.push_back({b, lanes});
             } else {
                 changing_.push_back({b, TableSampler(block.group_totals, block.option_totals)});
                 streams_ = true;
@@ -41,12 +46,13 @@ class TableDraws {
     // What drawing needs beside the results.
     struct Scratch {
         std::vector<Lanes> numbers, cells;
+        std::vector<LaneNumbers> left;
         std::vector<Cell> table;
         TableScratch tables;
     };
 
     // Replicates first .. first + count - 1, count at most sixteen, from derive_keys(seed, key): for each
-    // block calls in_lanes(block, lane tables, cells) or, once a replicate, one_by_one(block, lane, table).
+    // block calls in_lanes(block, places, cells) or, once a replicate, one_by_one(block, lane, table).
     template <class InLanes, class OneByOne>
     void draw(const std::array<PhiloxKey, 2>& keys, std::uint64_t first, std::size_t count, Scratch& scratch,
               InLanes&& in_lanes, OneByOne&& one_by_one) const {
@@ -60,11 +66,18 @@ class TableDraws {
             }
         }
         for (const Changing& changing : changing_) {
-            if (const auto* lanes = std::get_if<LaneTables>(&changing.sampler)) {
-                scratch.cells.resize(std::max(scratch.cells.size(), lanes->places().size()));
-                const auto cells = std::span(scratch.cells).first(lanes->places().size());
-                lanes->sample(keys[0], first, scratch.numbers, cells);
-                in_lanes(changing.block, *lanes, std::span<const Lanes>(cells));
+            const auto draw_lanes = [&](const auto& lanes, auto& numbers) {
+                scratch.cells.resize(std::max(scratch.cells.size(), lanes.places().size()));
+                const auto cells = std::span(scratch.cells).first(lanes.places().size());
+                lanes.sample(keys[0], first, numbers, cells);
+                in_lanes(changing.block, std::span(lanes.places()), std::span<const Lanes>(cells));
+            };
+            if (const auto* tables = std::get_if<LaneTables>(&changing.sampler)) {
+                draw_lanes(*tables, scratch.numbers);
+                continue;
+            }
+            if (const auto* counts = std::get_if<LaneCounts>(&changing.sampler)) {
+                draw_lanes(*counts, scratch.left);
                 continue;
             }
             const auto& sampler = std::get<TableSampler>(changing.sampler);
@@ -80,7 +93,7 @@ class TableDraws {
   private:
     struct Changing {
         std::size_t block;
-        std::variant<LaneTables, TableSampler> sampler;
+        std::variant<LaneTables, LaneCounts, TableSampler> sampler;
     };
     std::vector<Changing> changing_;
     bool streams_ = false;

@@ -49,7 +49,6 @@ struct ScoreScratch {
     std::vector<std::uint64_t> sorted;
 };
 
-class LaneTables;
 struct Lanes;
 
 class Score {
@@ -61,8 +60,8 @@ class Score {
     virtual void add(std::size_t block, std::span<const Cell> table, Sums sums,
                      ScoreScratch& scratch) const = 0;
     // The same for sixteen replicates, whose sums follow one another.
-    virtual void add_lanes(std::size_t block, const LaneTables& tables, std::span<const Lanes> cells,
-                           Sums sums, ScoreScratch& scratch) const;
+    virtual void add_lanes(std::size_t block, std::span<const std::uint32_t> places,
+                           std::span<const Lanes> cells, Sums sums, ScoreScratch& scratch) const;
     // The replicate's statistic, in multiples of `unit` and up to a constant.
     virtual std::int64_t total(std::span<const std::uint64_t> sums) const {
         return static_cast<std::int64_t>(sums[0]);

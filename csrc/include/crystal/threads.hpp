@@ -12,11 +12,26 @@ struct Stopped : std::runtime_error {
     Stopped() : std::runtime_error("stopped") {}
 };
 
-// Raised by the caller (another thread) to end a long computation early; nullptr where nobody can.
-using StopFlag = const std::atomic<bool>*;
+// Ends a long computation early once it is raised, by whatever look() finds or by any other thread.
+class Stop {
+  public:
+    virtual ~Stop() = default;
+    // Called wherever the work may end, on every thread that works.
+    virtual void look() {}
+    void raise() { raised_.store(true, std::memory_order_relaxed); }
+    bool raised() const { return raised_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<bool> raised_{false};
+};
+
+// nullptr where nobody can stop the work.
+using StopFlag = Stop*;
 
 inline void throw_if(StopFlag stop) {
-    if (stop != nullptr && stop->load(std::memory_order_relaxed)) throw Stopped{};
+    if (stop == nullptr) return;
+    stop->look();
+    if (stop->raised()) throw Stopped{};
 }
 
 // `requested` where positive, else CRYSTAL_THREADS where it is a positive number, else the cores that exist.
