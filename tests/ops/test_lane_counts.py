@@ -17,7 +17,7 @@ SLOPE, OFFSET = 2 * math.sqrt(2 / math.e), 3 - 2 * math.sqrt(3 / math.e)
 
 def log_weights(good: int, total: int, taken: int, k: np.ndarray) -> np.ndarray:
     parts = (k, good - k, taken - k, total - good - taken + k)
-    return -sum(special.gammaln(part + 1.0) for part in parts)
+    return np.asarray(-sum(special.gammaln(part + 1.0) for part in parts))
 
 
 def hat(good: int, total: int, taken: int) -> tuple[float, float, int]:
