@@ -13,6 +13,7 @@ from crystal.cli import (
     convert,
     demo,
     doctor,
+    lab,
     measure,
     merge,
     report,
@@ -63,6 +64,7 @@ for _verb, _examples in (
     (convert.convert, convert.EXAMPLES),
     (sample.sample, sample.EXAMPLES),
     (score.score, score.EXAMPLES),
+    (lab.lab, lab.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (doctor.doctor, doctor.EXAMPLES),
 ):
