@@ -23,11 +23,11 @@ _WORDS = {True: "true", False: "false", None: "null"}
 def lab(
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder of the runs; what is there is not redone."),
+        typer.Option("--out", "-o", metavar="DIR", help="Folder of the runs; nothing in it is redone."),
     ] = Path("lab"),
     preset: Annotated[
         str,
-        typer.Option("--preset", metavar="NAME", help="Size: small, full, or tiny (only tests plumbing)."),
+        typer.Option("--preset", metavar="NAME", help="Size: small, full, or tiny (tests plumbing)."),
     ] = "small",
     control: Annotated[
         list[str] | None,
@@ -49,8 +49,9 @@ def lab(
     """Take a small language model through pretraining, SFT, DPO and RL, and analyse its checkpoints.
 
     Needs torch. A run leaves samples.parquet, exact.parquet, the same of what post-training never saw,
-    tasks.toml, truth.json and report/ in DIR/PRESET-SEED/CONTROL, and its checkpoints in DIR/PRESET-SEED/phases.
-    Killed, it goes on where it was. Exit code 1 if a verdict is not an expected one (not with tiny).
+    tasks.toml, truth.json and report/ in DIR/PRESET-SEED/CONTROL; its checkpoints are in
+    DIR/PRESET-SEED/phases. Killed, it goes on where it was. Exit code 1 if a verdict is not an
+    expected one (not with tiny).
     """
     from crystal.lab.presets import CONTROLS
 
@@ -80,10 +81,8 @@ def lab(
         f"{' or '.join(_WORDS[value] for value in result['expected']):14} found {_WORDS[result['found']]}"
         for result in found
     ]
-    text = "\n".join(
-        [*lines, f"{right} of {len(found)} as expected; reports in {out}/{preset}-SEED/CONTROL/report"]
-    )
-    screen.result({"runs": found, "as_expected": right}, text)
+    lines.append(f"{right} of {len(found)} as expected; reports in {out}/{preset}-SEED/CONTROL/report")
+    screen.result({"runs": found, "as_expected": right}, "\n".join(lines))
     if right < len(found) and preset != "tiny":
         raise typer.Exit(GATE)
 

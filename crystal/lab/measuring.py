@@ -16,8 +16,8 @@ from crystal.samples import distribution_schema, sample_schema
 if TYPE_CHECKING:
     from crystal.lab.model import LanguageModel
 
-HELD_OUT = "held-out"
-"""Family of what post-training never saw; see :class:`crystal.lab.world.LabPrompt`."""
+Place = dict[str, Any]
+"""``ladder``, ``stage``, ``step`` and ``checkpoint`` of every row."""
 
 
 def measure(
@@ -25,7 +25,7 @@ def measure(
     world: World,
     rendering: str,
     chain: str,
-    place: dict[str, Any],
+    place: Place,
     samples: int,
     folder: Path,
 ) -> None:
@@ -37,8 +37,7 @@ def measure(
         ``document`` or ``chat``.
     chain : str
         Name of the chain of phases: with the step, the key of the draws.
-    place : dict
-        ``ladder``, ``stage``, ``step`` and ``checkpoint`` of every row.
+    place : Place
     samples : int
         Replies to each prompt.
     """
@@ -58,7 +57,7 @@ def measure(
     np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type, unused-ignore]
 
 
-def _exact(world: World, p: Floats, rendering: str, place: dict[str, Any]) -> pa.Table:
+def _exact(world: World, p: Floats, rendering: str, place: Place) -> pa.Table:
     sizes = np.array([len(world.tasks[prompt.task].options) for prompt in world.prompts])
     prompt = np.repeat(np.arange(len(world.prompts)), sizes)
     option = np.arange(len(prompt)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -76,7 +75,7 @@ def _replies(
     samples: int,
     random: np.random.Generator,
     rendering: str,
-    place: dict[str, Any],
+    place: Place,
 ) -> pa.Table:
     """Draw replies of at most two tokens; a prefix that several samples share is read once."""
     prompt = np.repeat(np.arange(len(prompts)), samples)
@@ -101,7 +100,7 @@ def _replies(
         "rendering": _plain([rendering] * count),
         "sample": pa.array(np.tile(np.arange(samples, dtype=np.int32), len(prompts))),
         "text": pa.array(text, pa.large_string()),
-        "answer": pa.array(np.where(valid, words[first], None), pa.large_string()).dictionary_encode(),
+        "answer": pa.array(words[first], pa.large_string(), mask=~valid).dictionary_encode(),
         "tokens": pa.LargeListArray.from_arrays(offsets, tokens.ravel().astype(np.int32)),
         "logprobs": pa.LargeListArray.from_arrays(offsets, log_p.ravel().astype(np.float32)),
         "entropies": pa.LargeListArray.from_arrays(offsets, entropies.ravel().astype(np.float32)),
@@ -120,7 +119,7 @@ def _rows(
     world: World,
     prompt: Ints,
     rendering: str,
-    place: dict[str, Any],
+    place: Place,
     values: dict[str, Any],
 ) -> pa.Table:
     count = len(prompt)

@@ -1,4 +1,4 @@
-"""What a run of the laboratory is: its size, its chain of training phases, and what it should be found to be."""
+"""What a run of the laboratory is: its size, its chain of phases, and what it should be found to be."""
 
 from __future__ import annotations
 
@@ -75,9 +75,14 @@ def _post_trained(answers: str, preferred: str = "inside", reward: str = "inside
 
 
 CONTROLS = {
-    "main": Control("SFT on one source of the base, DPO and RL inside its options", _post_trained("seed"), (True,)),
+    "main": Control(
+        "SFT on one source of the base, DPO and RL inside its options", _post_trained("seed"), (True,)
+    ),
     "foreign": Control(
-        "SFT on a distribution that the base never showed", _post_trained("foreign"), (False, None), "nucleation"
+        "SFT on a distribution that the base never showed",
+        _post_trained("foreign"),
+        (False, None),
+        "nucleation",
     ),
     "average": Control(
         "SFT on the average of the base's sources", _post_trained("average"), (False, None), "nucleation"
@@ -100,9 +105,12 @@ CONTROLS = {
         "RL straight from the base", (Phase(BASE, "corpus"), Phase(RL, "inside")), (False, None)
     ),
     "blind-reward": Control(
-        "RL with a reward that is blind to the seed", _post_trained("seed", "blind", "blind"), (False, None), "settling"
+        "DPO and RL with a reward that is blind to the seed",
+        _post_trained("seed", "blind", "blind"),
+        (False, None),
+        "settling",
     ),
-}  # fmt: skip
+}
 
 
 def preset(name: str) -> Preset:

@@ -1,7 +1,7 @@
-"""One run of the laboratory: a chain of training phases, its checkpoints, its truth, and what is found in it.
+"""One run of the laboratory: a chain of training phases, its checkpoints, its truth, and what is found.
 
-A phase's folder is named after the chain that leads to it, so runs that begin alike share what they share, and
-what is on disk is the whole state: a run that was killed goes on, and one that is done is only read.
+A phase's folder is named after the chain that leads to it, so runs that begin alike share what they share,
+and what is on disk is the whole state: a run that was killed goes on, and one that is done is only read.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Run:
         }
 
     def write(self, rungs: list[Path]) -> None:
-        """Write ``samples.parquet``, ``exact.parquet``, their held-out twins, ``tasks.toml`` and ``truth.json``."""
+        """Write the rows, those of what was held out, ``tasks.toml`` and ``truth.json``."""
         self.out.mkdir(parents=True, exist_ok=True)
         new = pa.array([task.id for task in self.world.tasks if task.new], pa.large_string())
         for name in FILES:

@@ -23,7 +23,7 @@ _DPO_BETA, _WARM = 0.1, 30
 
 
 def rate(phase: Phase, step: int, last: int) -> float:
-    """Return the learning rate of a step (from 1): pretraining warms up and cools down, the rest is constant."""
+    """Return the learning rate of a step (from 1): pretraining warms up and cools down."""
     peak = RATES[phase.kind]
     if phase.kind != "base":
         return peak
@@ -66,7 +66,7 @@ class Trainer:
         return self._preferences(model, step) if self.phase.kind == "dpo" else self._rewards(model, step)
 
     def _draw_replies(self, model: LanguageModel, count: int, group: int, step: int) -> tuple[Ints, Floats]:
-        """Draw replies of two tokens to random prompts: tokens int64 [count * group, L + 2] and their worth."""
+        """Draw replies of two tokens to random prompts: int64 [count * group, L + 2], and their worth."""
         random = philox(self.world.seed, self.chain, step)
         trained = self.world.trained
         chosen = tuple(trained[i] for i in random.integers(len(trained), size=count))
@@ -129,7 +129,8 @@ def _log_probs(model: LanguageModel, text: Ints, last: int) -> Tensor:
     """Return the log-probability in nats of the last tokens of each row: [n, last]."""
     tokens = torch.from_numpy(text)
     logits = model(tokens[:, :-1])[:, -last:]
-    return logits.log_softmax(dim=-1).gather(2, tokens[:, -last:, None])[..., 0]
+    log_p: Tensor = logits.log_softmax(dim=-1).gather(2, tokens[:, -last:, None])[..., 0]
+    return log_p
 
 
 def _cross_entropy(model: LanguageModel, text: Ints, last: int) -> Tensor:

@@ -53,10 +53,14 @@ class LabTask:
 
     def answers(self, data: str, context: int) -> Floats:
         """Return the distribution of answers in SFT data of a kind, under a context: float64 [K]."""
-        if data == "context":
-            return self.sources[context]
-        average: Floats = self.sources[_seen(CONTEXTS, NEW_CONTEXTS)].mean(axis=0)
-        return {"seed": self.sources[self.seed], "foreign": self.foreign, "average": average}[data]
+        average = self.sources[_seen(CONTEXTS, NEW_CONTEXTS)].mean(axis=0)
+        found: dict[str, Floats] = {
+            "context": self.sources[context],
+            "seed": self.sources[self.seed],
+            "foreign": self.foreign,
+            "average": average,
+        }
+        return found[data]
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def draw(p: Floats, uniform: Floats) -> Ints:
     """Draw one index from each row: p float64 [n, K], uniform float64 [n] in [0, 1)."""
     total = np.cumsum(p, axis=1)
     found: Ints = (total < (uniform * total[:, -1])[:, None]).sum(axis=1)
-    return np.minimum(found, p.shape[1] - 1)
+    return found.clip(max=p.shape[1] - 1)
 
 
 def _seen(names: tuple[str, ...], new: frozenset[str]) -> list[int]:
@@ -171,7 +175,7 @@ def _task(name: str, seed: int) -> LabTask:
 
 
 def _tells(sources: Floats, seed: Floats) -> bool:
-    """Whether sources differ, no source is most of their average, and the seed has options to settle among."""
+    """Whether sources differ, none is most of their average, and the seed has options to settle among."""
     pairs = np.asarray(js_divergence(sources[:, None], sources[None]))
     apart = pairs[np.triu_indices(len(sources), 1)]
     average = sources.mean(axis=0)

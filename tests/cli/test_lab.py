@@ -13,7 +13,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_lab_says_expected_and_found_and_does_nothing_twice(inside: Run, tmp_path: Path) -> None:
-    done = inside("lab", "--preset", "tiny", "--control", "rl-from-base", "--out", tmp_path / "lab", "--json")
+    verb = ("lab", "--preset", "tiny", "--control", "rl-from-base", "--out", tmp_path / "lab", "--json")
+    done = inside(*verb)
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout)["runs"]
     assert (result["control"], result["expected"], result["seed"]) == ("rl-from-base", [False, None], 0)
