@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp') CMakeLists.txt pyproject.toml
 SHELL := /bin/bash
 
-.PHONY: help demo build test lint format bench evidence kernels asan clean
+.PHONY: help demo build test lint format bench evidence lab kernels asan clean
 .DEFAULT_GOAL := help
 
 help: ## what each word does
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev ## benchmarks beside their peers
 
 evidence: $(VENV)/.dev ## error rates on truth, written to docs/evidence.md (hours; SECTIONS=... for some)
 	$(BIN)/python -m benchmarks.evidence $(SECTIONS)
+
+lab: $(VENV)/.dev ## small language models taken through post-training, seven controls, five seeds (hours; goes on where it was)
+	$(BIN)/crystal lab --out lab-runs --control all --seeds 0,1,2,3,4
 
 kernels: $(VENV)/.dev ## compile the Triton kernels, check and tabulate their code, run their tests in full (no GPU needed)
 	TRITON_CACHE_DIR=$(abspath build/triton) $(BIN)/python -m crystal.kernels.compiled --output $(or $(TABLE),kernels/compiled.md)

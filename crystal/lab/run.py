@@ -33,6 +33,7 @@ Progress = Callable[[str, int, int | None], None]
 KEEP = 50
 """Steps after which the state of training is saved, besides every checkpoint."""
 FILES = ("samples.parquet", "exact.parquet")
+_END = "last of its phase"
 
 
 class Run:
@@ -186,19 +187,27 @@ class Run:
         """Write the rows, those of what was held out, ``tasks.toml`` and ``truth.json``."""
         self.out.mkdir(parents=True, exist_ok=True)
         new = pa.array([task.id for task in self.world.tasks if task.new], pa.large_string())
+        ends = {f"{phase.kind}-{self.preset.rungs(phase)[-1]}" for phase in self.kind.phases}
         for name in FILES:
-            whole = pa.concat_tables([_named(pq.read_table(rung / name), self.ladder) for rung in rungs])
-            whole = whole.unify_dictionaries()
+            parts = []
+            for rung in rungs:
+                table = _named(pq.read_table(rung / name), self.ladder)
+                end = pa.array([rung.name in ends] * len(table), pa.bool_())
+                parts.append(table.append_column(_END, end))
+            whole = pa.concat_tables(parts).unify_dictionaries()
             seen = pc.and_(
                 pc.equal(whole["family"].cast(pa.large_string()), "context"),
                 pc.invert(pc.is_in(whole["task"].cast(pa.large_string()), new)),
             )
-            for table, path in (
-                (whole.filter(seen), name),
-                (whole.filter(pc.invert(seen)), f"held-out-{name}"),
-            ):
-                with atomic_path(self.out / path) as scratch:
-                    write_parquet(table, scratch)
+            chosen = {
+                "": pc.and_(seen, whole[_END]),
+                "between-": pc.and_(seen, pc.invert(whole[_END])),
+                "held-out-": pc.invert(seen),
+            }
+            whole = whole.drop_columns(_END)
+            for prefix, rows in chosen.items():
+                with atomic_path(self.out / f"{prefix}{name}") as scratch:
+                    write_parquet(whole.filter(rows), scratch)
         atomic_write(self.out / "tasks.toml", self._tasks_toml())
         atomic_write(self.out / "truth.json", json.dumps(self.truth(), indent=1) + "\n")
 

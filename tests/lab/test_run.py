@@ -29,9 +29,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_run_leaves_samples_exact_answers_logits_weights_and_truth(lab: Path) -> None:
     out = lab / "tiny-0" / "main"
     samples, exact = pq.read_table(out / "samples.parquet"), pq.read_table(out / "exact.parquet")
-    assert samples.num_rows == RUNGS * 12 * 12 * PRESETS["tiny"].samples
+    between = pq.read_table(out / "between-samples.parquet")
+    assert samples.num_rows == 4 * 12 * 12 * PRESETS["tiny"].samples
+    assert between["checkpoint"].unique().to_pylist() == ["sft-1"]
     held_out = pq.read_table(out / "held-out-samples.parquet")
-    assert samples.num_rows + held_out.num_rows == RUNGS * 15 * 24 * PRESETS["tiny"].samples
+    assert (
+        samples.num_rows + between.num_rows + held_out.num_rows == RUNGS * 15 * 24 * PRESETS["tiny"].samples
+    )
     truth = json.loads((out / "truth.json").read_text())
     assert truth["expected"] == {"picture_holds": [True], "refuted": None}
     assert {name for name, task in truth["tasks"].items() if task["held_out"]} == {"coin", "rps", "card"}
