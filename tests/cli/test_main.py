@@ -27,6 +27,7 @@ VERBS = (
     "convert",
     "sample",
     "score",
+    "lab",
     "demo",
     "doctor",
 )
