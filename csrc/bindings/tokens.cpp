@@ -46,8 +46,10 @@ TokenLevel token_level(const std::string& name) {
 }
 
 TokenPath token_path(const std::string& name) {
-    return named<TokenPath>(
-        name, {{"best", TokenPath::best}, {"scalar", TokenPath::scalar}, {"avx2", TokenPath::avx2}});
+    return named<TokenPath>(name, {{"best", TokenPath::best},
+                                   {"scalar", TokenPath::scalar},
+                                   {"avx2", TokenPath::avx2},
+                                   {"avx512", TokenPath::avx512}});
 }
 
 // Rows where they lie in memory: [tokens, vocabulary] or [batch, time, vocabulary], any outer strides.

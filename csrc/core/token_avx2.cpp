@@ -12,6 +12,7 @@ namespace crystal::tokens {
 namespace {
 
 struct Avx8 {
+    static constexpr int lanes = 8, abreast = 2;
     __m256 v;
 
     using Counter = __m256i;
@@ -30,10 +31,13 @@ struct Avx8 {
     static Avx8 load_float16(const std::uint16_t* x) {
         return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))};
     }
+    // Thirty-two logits: the even ones, then the odd ones, as they lie in 32-bit words.
     static void load_bfloat16(const std::uint16_t* x, Avx8* z) {
-        const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
-        z[0].v = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
-        z[1].v = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
+        for (int half = 0; half < 2; ++half) {
+            const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 16 * half));
+            z[half].v = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+            z[half + 2].v = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
+        }
     }
 };
 

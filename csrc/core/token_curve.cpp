@@ -67,7 +67,8 @@ void token_curves(const TokenRows& rows, const TokenTemperatures& temperatures, 
     if (rows.tokens.size() != n || out.maximum.size() != n || out.sums.size() != 3 * grid * n || grid == 0 ||
         temperatures.values.size() != (temperatures.per_row ? grid * n : grid))
         throw std::invalid_argument("rows, tokens, temperatures and curves do not match");
-    if (!token_path_available(path)) throw std::invalid_argument("this processor has no AVX2");
+    if (!token_path_available(path))
+        throw std::invalid_argument("this processor lacks the path's instructions");
     const bool vector = path != TokenPath::scalar && token_path_available(TokenPath::avx2);
     const tokens::CurveFunction row_function =
         vector ? tokens::avx2_curve(rows.type) : tokens::scalar_curve(rows.type);

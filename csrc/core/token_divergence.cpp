@@ -40,10 +40,10 @@ void token_divergences(const TokenRows& p, const TokenRows& q, double temperatur
     if (q.rows != n || q.vocabulary != p.vocabulary || q.type != p.type || p.tokens.size() != n ||
         out.sums.size() != divergence_sums * n || out.levels.size() != 2 * n || out.status.size() != n)
         throw std::invalid_argument("both sides, tokens and sums do not match");
-    if (!token_path_available(path)) throw std::invalid_argument("this processor has no AVX2");
+    if (!token_path_available(path))
+        throw std::invalid_argument("this processor lacks the path's instructions");
     const bool vector = path != TokenPath::scalar && token_path_available(TokenPath::avx2);
-    const tokens::RowFunction read =
-        vector ? tokens::avx2_row(p.type, TokenLevel::core) : tokens::scalar_row(p.type, TokenLevel::core);
+    const tokens::RowFunction read = tokens::row_on(path, p.type, TokenLevel::core);
     const tokens::PairFunction compare = vector ? tokens::avx2_pair(p.type) : tokens::scalar_pair(p.type);
     const float scale = static_cast<float>(1.0 / (ln2 * temperature));
     const auto work = [&](std::size_t begin, std::size_t end) {

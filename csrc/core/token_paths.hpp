@@ -50,7 +50,11 @@ PairFunction avx2_pair(LogitType type);
 
 RowFunction scalar_row(LogitType type, TokenLevel level);
 
-// nullptr where the build has no AVX2.
+// nullptr where the build has no such instructions.
 RowFunction avx2_row(LogitType type, TokenLevel level);
+RowFunction avx512_row(LogitType type, TokenLevel level);
+
+// The row of an available path.
+RowFunction row_on(TokenPath path, LogitType type, TokenLevel level);
 
 }  // namespace crystal::tokens

@@ -6,6 +6,7 @@ namespace crystal::tokens {
 namespace {
 
 struct Scalar8 {
+    static constexpr int lanes = 8, abreast = 1;
     float v[8];
 
     using Counter = std::int64_t;
@@ -24,10 +25,10 @@ struct Scalar8 {
     static Scalar8 load_float16(const std::uint16_t* x) {
         return each([x](int i) { return Float16::value(x[i]); });
     }
-    // Sixteen logits: the even ones, then the odd ones, as they lie in 32-bit words.
+    // Thirty-two logits: the even ones, then the odd ones, as they lie in 32-bit words.
     static void load_bfloat16(const std::uint16_t* x, Scalar8* z) {
-        z[0] = each([x](int i) { return Bfloat16::value(x[2 * i]); });
-        z[1] = each([x](int i) { return Bfloat16::value(x[2 * i + 1]); });
+        for (int k = 0; k < 4; ++k)
+            z[k] = each([x, k](int i) { return Bfloat16::value(x[2 * (8 * (k % 2) + i) + k / 2]); });
     }
 
     template <class F>

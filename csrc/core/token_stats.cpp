@@ -20,9 +20,32 @@ bool has_avx2() {
 #endif
 }
 
+bool has_avx512() {
+#if defined(__x86_64__) || defined(__i386__)
+    static const bool there = has_avx2() && __builtin_cpu_supports("avx512f");
+    return there && tokens::avx512_row(LogitType::float32, TokenLevel::core) != nullptr;
+#else
+    return false;
+#endif
+}
+
 }  // namespace
 
-bool token_path_available(TokenPath path) { return path != TokenPath::avx2 || has_avx2(); }
+namespace tokens {
+
+RowFunction row_on(TokenPath path, LogitType type, TokenLevel level) {
+    const bool best = path == TokenPath::best;
+    if (path == TokenPath::avx512 || (best && has_avx512())) return avx512_row(type, level);
+    if (path == TokenPath::avx2 || (best && has_avx2())) return avx2_row(type, level);
+    return scalar_row(type, level);
+}
+
+}  // namespace tokens
+
+bool token_path_available(TokenPath path) {
+    if (path == TokenPath::avx512) return has_avx512();
+    return path != TokenPath::avx2 || has_avx2();
+}
 
 void token_states(const TokenRows& rows, std::span<const double> temperatures, TokenLevel level,
                   TokenPath path, std::size_t threads, TokenStates out, StopFlag stop) {
@@ -30,10 +53,9 @@ void token_states(const TokenRows& rows, std::span<const double> temperatures, T
     if (rows.tokens.size() != n || out.floats.size() != token_floats * plane ||
         out.counts.size() != token_counts * plane || (!rows.chosen.empty() && rows.chosen.size() != n))
         throw std::invalid_argument("rows, tokens and states do not match");
-    if (!token_path_available(path)) throw std::invalid_argument("this processor has no AVX2");
-    const bool vector = path == TokenPath::avx2 || (path == TokenPath::best && has_avx2());
-    const tokens::RowFunction row_function =
-        vector ? tokens::avx2_row(rows.type, level) : tokens::scalar_row(rows.type, level);
+    if (!token_path_available(path))
+        throw std::invalid_argument("this processor lacks the path's instructions");
+    const tokens::RowFunction row_function = tokens::row_on(path, rows.type, level);
     const std::ptrdiff_t width = rows.type == LogitType::float32 ? 4 : 2;
 
     const auto fill = [&](const void* line, std::size_t row, double temperature, float chosen, bool ignored,
@@ -44,7 +66,8 @@ void token_states(const TokenRows& rows, std::span<const double> temperatures, T
         const tokens::Sums sums = row_function(line, ignored ? 0 : rows.vocabulary, scale, chosen);
         // The lanes scaled by a rounded number; with this shift the largest logit's exponent, maximum times
         // the exact scale less the shift, is what it was in the lanes.
-        const double shift = sums.shift + sums.maximum * (exact_scale - static_cast<double>(scale));
+        const double scaled = sums.maximum * static_cast<double>(scale);
+        const double shift = sums.maximum * exact_scale + (sums.shift - scaled);
         const double floats[token_floats] = {sums.maximum, shift,  sums.s, sums.t,
                                              sums.u,       sums.q, chosen, sums.above};
         for (std::size_t f = 0; f < token_floats; ++f)  // one NaN for all of its bit patterns

@@ -22,7 +22,13 @@ from crystal.ops.token_inputs import TokenInput
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 NAMES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
-avx2 = pytest.mark.skipif(not load().token_path_available("avx2"), reason="this processor has no AVX2")
+VECTORS = [
+    pytest.param(
+        path,
+        marks=pytest.mark.skipif(not load().token_path_available(path), reason=f"no {path} here"),
+    )
+    for path in ("avx2", "avx512")
+]
 
 
 def bits(logits):
@@ -73,36 +79,50 @@ def test_agrees_with_the_definitions(vocabulary, dtype):
         hold(got, definitions(logits, tokens, temperature))
 
 
-@avx2
+@pytest.mark.parametrize("vector", VECTORS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("level", ["core", "standard", "all"])
-@pytest.mark.parametrize("vocabulary", [5, 32, 2100])
-def test_both_paths_give_equal_bytes(dtype, level, vocabulary):
+@pytest.mark.parametrize("vocabulary", [5, 32, 63, 64, 2100])
+def test_all_paths_give_equal_bytes(vocabulary, level, dtype, vector):
     generator = torch.Generator().manual_seed(5)
-    logits = (torch.randn(6, vocabulary, generator=generator) * 8).to(dtype)
+    logits = (torch.randn(9, vocabulary, generator=generator) * 8).to(dtype)
     logits[0, 1:4] = torch.tensor([math.nan, math.inf, -math.inf]).to(dtype)
     logits[1, 2] = math.inf
     logits[2] = -math.inf
     logits[3, 2:] = -math.inf
-    tokens = torch.tensor([0, 1, 2, 3, 4, -100])
-    for one, two in zip(*(states(logits, tokens, path, level) for path in ("scalar", "avx2")), strict=True):
+    logits[5] *= 100  # steps below the clamp
+    logits[6, ::3] = math.nan  # NaN beside, before and after larger logits
+    logits[7] = math.nan
+    logits[8] = logits[8].sort().values  # the maximum moves in every chunk
+    tokens = torch.tensor([0, 1, 2, 3, -100, 4, 0, 1, 2])
+    for one, two in zip(*(states(logits, tokens, path, level) for path in ("scalar", vector)), strict=True):
         assert one.tobytes() == two.tobytes()
 
 
-@avx2
-def test_every_half_is_read_alike():
+@pytest.mark.parametrize("vector", VECTORS)
+def test_every_half_is_read_alike(vector):
     """All 65,536 bit patterns of both 16-bit formats, as one row each, through both paths and torch."""
     for dtype in (torch.float16, torch.bfloat16):
         values = torch.arange(65536, dtype=torch.int32).to(torch.uint16).view(dtype)[:, None].contiguous()
         tokens = torch.zeros(65536, dtype=torch.int64)
-        scalar, vector = (states(values, tokens, path, "core")[0] for path in ("scalar", "avx2"))
-        np.testing.assert_array_equal(scalar, vector)
-        np.testing.assert_array_equal(scalar[6], values[:, 0].double().numpy())
+        one, two = (states(values, tokens, path, "core")[0] for path in ("scalar", vector))
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one[6], values[:, 0].double().numpy())
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_every_binade_of_the_exponential_is_alike(vector):
+    """Gaps from 0 to 130 binary steps, halves between two integers among them: rounding and clamp."""
+    gaps = torch.linspace(0, 130, 8321, dtype=torch.float64)
+    logits = -torch.stack([torch.zeros_like(gaps), gaps * math.log(2)], 1).float()
+    tokens = torch.zeros(len(gaps), dtype=torch.int64)
+    for one, two in zip(*(states(logits, tokens, path) for path in ("scalar", vector)), strict=True):
+        assert one.tobytes() == two.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("payload", [0x7FC00000, 0x7FC00001, 0x7FFFFFFF, 0xFFC01234])
-@pytest.mark.parametrize("path", ["scalar", "best"])
+@pytest.mark.parametrize("path", ["scalar", *VECTORS])
 def test_every_kind_of_nan_is_found(path, payload, dtype):
     if dtype == torch.float32:
         poison = np.array([payload], np.uint32).view(np.float32)[0]
@@ -150,7 +170,7 @@ def test_any_outer_strides_without_a_copy():
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("path", ["scalar", "best"])
+@pytest.mark.parametrize("path", ["scalar", *VECTORS])
 @pytest.mark.parametrize("vocabulary", [1, 33, 1000])
 def test_no_load_leaves_the_storage(vocabulary, path, dtype):
     page = mmap.PAGESIZE
@@ -194,6 +214,24 @@ def test_special_rows():
     assert (got.n_greater[5], got.n_equal[5]) == (50, 50)
     clean = crystal.token_stats(logits[6:], [4], backend="cpu")
     assert all(getattr(got, name)[6] == getattr(clean, name)[0] for name in RESULTS)
+
+
+@pytest.mark.parametrize("path", ["scalar", *VECTORS])
+@pytest.mark.parametrize("huge", [7e8, 3003121664.0, 1e10, 1e20])
+def test_huge_logits_neither_overflow_nor_spoil_what_follows(huge, path):
+    """Their float32 products with log2(e) are rounded by more than the 127 steps of an exponent."""
+    logits = torch.full((3, 1000), -huge)
+    logits[1, 500:] = torch.linspace(0, 1, 500)  # a mask, then a row
+    logits[2, 7] = huge
+    floats, counts = states(logits, torch.tensor([3, 600, 7]), path)
+    # The exponent that the largest logit has in the sums.
+    steps = floats[0] * 1.4426950408889634 - floats[1]
+    e = (torch.linspace(0, 1, 500).double() - 1).exp().numpy()
+    want = np.array([1000, e.sum(), 1]), np.array([1000, (e * e).sum(), 1])
+    np.testing.assert_allclose(floats[2], want[0] * 2**steps, rtol=1e-6)
+    np.testing.assert_allclose(floats[5], want[1] * 4**steps, rtol=2e-6)
+    assert np.isfinite(floats).all()
+    assert counts[0].tolist() == [0, 999, 7]
 
 
 def test_an_offset_changes_nothing():

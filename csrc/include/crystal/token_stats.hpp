@@ -13,7 +13,8 @@ enum class LogitType { float32, float16, bfloat16 };
 // How much of the state is computed; what lies beyond is left at zero.
 enum class TokenLevel { core, standard, all };
 
-enum class TokenPath { best, scalar, avx2 };
+// Where a call has no avx512 form, it takes its avx2 form.
+enum class TokenPath { best, scalar, avx2, avx512 };
 
 // Rows of logits where they lie: strides in elements, 1 along the vocabulary. Row r is (r / time, r % time).
 struct TokenRows {
