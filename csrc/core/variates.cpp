@@ -18,8 +18,8 @@ constexpr std::array<double, 16> small_factorials = {
 constexpr double inversion_mean = 10.0;
 constexpr std::int64_t inversion_sample = 24;
 
-double computed_log_factorial(std::int64_t k) {
-    if (k < 16) return std::log(small_factorials[static_cast<std::size_t>(k)]);
+// Stirling's series: full precision from 16 on.
+double large_log_factorial(std::size_t k) {
     const double x = static_cast<double>(k) + 1.0;
     const double inverse = 1.0 / x;
     const double square = inverse * inverse;
@@ -127,7 +127,7 @@ const double* log_factorial_table() {
     static const std::vector<double> table = [] {  // 128 KiB, made once
         std::vector<double> values(tabulated_log_factorials);
         for (std::size_t i = 0; i < values.size(); ++i)
-            values[i] = computed_log_factorial(static_cast<std::int64_t>(i));
+            values[i] = i < small_factorials.size() ? std::log(small_factorials[i]) : large_log_factorial(i);
         return values;
     }();
     return table.data();
@@ -135,7 +135,7 @@ const double* log_factorial_table() {
 
 double log_factorial(std::int64_t k) {
     const auto at = static_cast<std::size_t>(k);
-    return at < tabulated_log_factorials ? log_factorial_table()[at] : computed_log_factorial(k);
+    return at < tabulated_log_factorials ? log_factorial_table()[at] : large_log_factorial(at);
 }
 
 std::int64_t binomial(Stream& stream, std::int64_t trials, double p) {
