@@ -19,6 +19,7 @@ namespace crystal::tokens {
 namespace {
 
 constexpr float largest_logit = 1e30F;
+constexpr float distant = 1073741824.0F;  // 2^30
 
 // Moves float64 sums from `shift` to a shift that is larger by -delta.
 inline void move_sums(Sums& row, double delta) {
@@ -152,7 +153,7 @@ Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, f
             }
             best_chunk = i;
             const float scaled = maximum * scale;
-            far = !(scaled > -0x1p30F && scaled < 0x1p30F);
+            far = scaled <= -distant || scaled >= distant;
             const double moved =
                 far ? static_cast<double>(maximum) * static_cast<double>(scale) : static_cast<double>(scaled);
             move_sums(row, row.shift - moved);
