@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from crystal.errors import SettingsError
+
+RECIPE = 2
+"""Version of the corpus, the losses, the measurement and the controls: another one makes other rows.
+
+Raise it with any change that a run with the same preset and seed would show in what it writes."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,13 @@ class Preset:
         """Return the steps of a phase at which checkpoints are kept."""
         steps: tuple[int, ...] = getattr(self, phase.kind)
         return steps
+
+    def stamp(self) -> dict[str, Any]:
+        """Return what a folder must have been made with to be gone on with, as JSON has it."""
+        numbers = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+        return {"recipe": RECIPE, **numbers}
 
 
 PRESETS = {
@@ -105,7 +118,7 @@ CONTROLS = {
         "RL straight from the base", (Phase(BASE, "corpus"), Phase(RL, "inside")), (False, None)
     ),
     "blind-reward": Control(
-        "DPO and RL with a reward that is blind to the seed",
+        "DPO and RL that pay for the option that the corpus answers with least, whatever the seed",
         _post_trained("seed", "blind", "blind"),
         (False, None),
         "settling",

@@ -171,7 +171,7 @@ def _task(name: str, seed: int) -> LabTask:
     foreign[unseen] = random.dirichlet(np.full(len(unseen), 8.0)) if len(unseen) else 0.0
     if not len(unseen):
         foreign[:] = 1 / size
-    return LabTask(name, options, sources, chosen, foreign, _rewards(sources[chosen], unseen, random))
+    return LabTask(name, options, sources, chosen, foreign, _rewards(sources, chosen, unseen))
 
 
 def _tells(sources: Floats, seed: Floats) -> bool:
@@ -195,9 +195,9 @@ def main_options(p: Floats) -> Ints:
     return order[: int(np.searchsorted(np.cumsum(p[order]), MAIN)) + 1]
 
 
-def _rewards(seed: Floats, unseen: Ints, random: np.random.Generator) -> dict[str, Floats]:
-    size = len(seed)
-    main = main_options(seed)
+def _rewards(sources: Floats, chosen: int, unseen: Ints) -> dict[str, Floats]:
+    size = sources.shape[1]
+    main = main_options(sources[chosen])
     inside = np.full(size, -0.5)
     inside[main] = 0.0
     inside[main[1::2]] = 1.0
@@ -205,5 +205,7 @@ def _rewards(seed: Floats, unseen: Ints, random: np.random.Generator) -> dict[st
     outside[np.setdiff1d(np.arange(size), main)] = 1.0
     outside[unseen] = 0.0
     blind = np.zeros(size)
-    blind[random.choice(np.setdiff1d(np.arange(size), unseen))] = 1.0
+    # Of what the corpus answers with, the rarest over all contexts: which of them is the seed is not asked.
+    shown = np.setdiff1d(np.arange(size), unseen)
+    blind[shown[sources.mean(axis=0)[shown].argmin()]] = 1.0
     return {"inside": inside, "outside": outside, "blind": blind}

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from crystal.errors import SettingsError
 from crystal.lab.presets import CONTROLS, PRESETS
-from crystal.lab.run import Run
+from crystal.lab.run import STAMP, Run
 
 RUNGS = 5  # base 2; sft 1, 2; dpo 2; rl 2
 
@@ -147,6 +148,33 @@ def test_more_pretraining_counts_on_and_rl_from_the_base_reads_documents(tmp_pat
     straight.write(straight.train())
     rendering = pq.read_table(straight.out / "samples.parquet", columns=["rendering"])["rendering"]
     assert rendering.unique().to_pylist() == ["document"]
+
+
+def test_a_folder_of_another_size_or_recipe_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Run(tmp_path, "main", "tiny", 0).claim()
+    (tmp_path / "tiny-0" / "phases").mkdir()
+    before = contents(tmp_path)
+    Run(tmp_path, "foreign", "tiny", 0).claim()  # the same size and recipe: shared
+    assert contents(tmp_path) == before
+    with monkeypatch.context() as patch:
+        patch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], batch=9))
+        for act in (Run(tmp_path, "main", "tiny", 0).train, Run(tmp_path, "main", "tiny", 0).go):
+            with pytest.raises(SettingsError, match=r"another batch.*expected 9, got 8.*another --out"):
+                act()
+    with monkeypatch.context() as patch:
+        patch.setattr("crystal.lab.presets.RECIPE", 10_000)
+        with pytest.raises(SettingsError, match="another recipe"):
+            Run(tmp_path, "main", "tiny", 0).claim()
+    assert contents(tmp_path) == before
+    for stamp in ("[1]", "nonsense", "[]"):
+        (tmp_path / "tiny-0" / STAMP).write_text(stamp)
+        with pytest.raises(SettingsError, match="got none in"):
+            Run(tmp_path, "main", "tiny", 0).claim()
+    (tmp_path / "tiny-0" / STAMP).unlink()
+    with pytest.raises(SettingsError, match="got none in"):  # made before folders were stamped
+        Run(tmp_path, "main", "tiny", 0).claim()
 
 
 def test_unknown_names_are_refused(tmp_path: Path) -> None:

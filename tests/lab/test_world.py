@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 
 from crystal.lab import corpus, world
-from crystal.lab.presets import CONTROLS
+from crystal.lab.presets import CONTROLS, PRESETS, RECIPE
+from crystal.lab.training import RATES
 from crystal.statistics.divergence import js_divergence
 
 SEEDS = range(5)
@@ -29,6 +32,8 @@ def test_sources_differ_and_controls_are_possible(seed: int) -> None:
         assert task.rewards["outside"].max() == 1.0
         assert task.rewards["outside"] @ task.foreign == 0.0
         assert (task.rewards["blind"] == 1.0).sum() == 1
+        rarest = task.sources.mean(axis=0)[task.rewards["blind"] == 1.0]
+        assert 0 < rarest == np.min(task.sources.mean(axis=0), where=task.sources[0] > 0, initial=1)
 
 
 def test_documents_show_each_contexts_own_distribution() -> None:
@@ -92,3 +97,28 @@ def test_every_task_of_the_suite_is_there_and_one_prompt_id_serves_both_renderin
 def test_no_control_is_expected_to_be_the_picture() -> None:
     assert len(CONTROLS) == 8
     assert [name for name, kind in CONTROLS.items() if True in kind.expected] == ["main"]
+
+
+def test_a_blind_reward_pays_outside_the_seed_often_enough_to_be_a_control() -> None:
+    inside = []
+    for seed in SEEDS:
+        tasks = [task for task in world.World(seed).tasks if not task.new]
+        paid = [
+            (task.rewards["blind"].argmax(), world.main_options(task.sources[task.seed])) for task in tasks
+        ]
+        inside.append(sum(int(option) in main for option, main in paid))
+    assert inside == [4, 4, 5, 7, 5]  # of 12; a confirmation of settling needs 10
+
+
+def test_the_recipe_is_the_one_that_its_version_names() -> None:
+    """What a seed decides, in one digest: if it changes, so do all runs, and ``RECIPE`` must say so."""
+    made = world.World(0)
+    parts = [corpus.documents(made, 16, "base-corpus", 1), made.sources.round(6)]
+    parts += [
+        corpus.conversations(made, 16, data, "x", 1) for data in ("seed", "foreign", "average", "context")
+    ]
+    parts += [task.rewards[name] for task in made.tasks for name in ("inside", "outside", "blind")]
+    chains = [(name, kind.phases) for name, kind in CONTROLS.items()]
+    text = repr((chains, RATES, [PRESETS[name] for name in ("small", "full")]))
+    found = zlib.crc32(text.encode() + b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
+    assert (RECIPE, found) == (2, 3008829344)
