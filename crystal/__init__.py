@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crystal import datasets as datasets
     from crystal.analysis import analyze as analyze
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
@@ -81,6 +82,7 @@ __all__ = [
     "compare",
     "cooling_test",
     "count_sequences",
+    "datasets",
     "divergence_matrix",
     "entropy",
     "find_seed",
@@ -108,6 +110,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("crystal-phases")
+    if name == "datasets":
+        return importlib.import_module("crystal.datasets")
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from crystal.errors import SettingsError
 
@@ -52,13 +51,6 @@ class Preset:
         """Return the steps of a phase at which checkpoints are kept."""
         steps: tuple[int, ...] = getattr(self, phase.kind)
         return steps
-
-    def stamp(self) -> dict[str, Any]:
-        """Return what a folder must have been made with to be gone on with, as JSON has it."""
-        numbers = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
-        }
-        return {"recipe": RECIPE, **numbers}
 
 
 PRESETS = {

@@ -19,10 +19,10 @@ import torch
 
 import crystal
 from crystal.atomic_write import atomic_path, atomic_write
-from crystal.errors import SettingsError
 from crystal.lab.measuring import measure
 from crystal.lab.model import LanguageModel
 from crystal.lab.presets import Control, Phase, Preset, control, preset
+from crystal.lab.recipe import claim
 from crystal.lab.training import Trainer, rate
 from crystal.lab.world import CONTEXTS, World
 from crystal.report.tables import write_parquet
@@ -34,7 +34,6 @@ Progress = Callable[[str, int, int | None], None]
 KEEP = 50
 """Steps after which the state of training is saved, besides every checkpoint."""
 FILES = ("samples.parquet", "exact.parquet")
-STAMP = "recipe.json"
 _END = "last of its phase"
 
 
@@ -72,34 +71,6 @@ class Run:
         self.phases = folder / f"{size}-{seed}" / "phases"
         self.out = folder / f"{size}-{seed}" / name
 
-    def claim(self) -> None:
-        """Stamp the folder that runs of one size and seed share, or see that it is of this recipe.
-
-        Raises
-        ------
-        SettingsError
-            If it was made with another preset or another version of the recipe.
-        """
-        folder, ours = self.out.parent, self.preset.stamp()
-        stamp = folder / STAMP
-        folder.mkdir(parents=True, exist_ok=True)
-        if not any(path.is_dir() for path in folder.iterdir()):
-            atomic_write(stamp, json.dumps(ours, indent=1) + "\n")
-            return
-        try:
-            theirs = dict(json.loads(stamp.read_bytes()))
-        except (OSError, ValueError, TypeError):
-            theirs = {}
-        for name in sorted({*ours, *theirs}):
-            if theirs.get(name) != ours.get(name):
-                raise SettingsError(
-                    f"these runs were made with another {name}",
-                    where=str(folder),
-                    expected=json.dumps(ours.get(name)),
-                    got=json.dumps(theirs[name]) if name in theirs else f"none in {STAMP}",
-                    fix="give another --out, or remove the folder to make its runs again",
-                )
-
     def model(self) -> LanguageModel:
         """Return the model before any training."""
         size = self.preset
@@ -107,7 +78,7 @@ class Run:
 
     def train(self, progress: Progress | None = None) -> list[Path]:
         """Train what is not trained yet, and return the folders of the checkpoints in training order."""
-        self.claim()
+        claim(self.out.parent, self.preset)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # two are no faster on so small a model, and far slower beside other work
         try:
@@ -281,7 +252,7 @@ class Run:
 
     def go(self, progress: Progress | None = None) -> dict[str, Any]:
         """Train, write and analyse what is not there yet; return expected against found."""
-        self.claim()
+        claim(self.out.parent, self.preset)
         complete = self.out / "truth.json"
         if not complete.exists():
             self.write(self.train(progress))

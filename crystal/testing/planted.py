@@ -1,8 +1,8 @@
 """Planted ladders: post-training ladders whose truth is known, of any size.
 
 A planted ladder is a set of exact distributions ``P[checkpoint, prompt, option]`` per task, built so that one
-story about post-training is true of it (:data:`KINDS`), and samples drawn from them. They calibrate verdicts,
-size experiments (how many prompts, tasks and samples does a verdict need?) and feed ``crystal demo``.
+story about post-training is true of it (:data:`KINDS`), and samples drawn from them. They calibrate verdicts
+and size experiments: how many prompts, tasks and samples does a verdict need?
 
 Nothing here is a model of a language model: the stories are the ones that a verdict has to tell apart.
 """

@@ -26,6 +26,7 @@ def _loaded(code: str) -> set[str]:
     [
         "import crystal; crystal.__version__; dir(crystal)",
         "import crystal, crystal.errors, crystal.samples, crystal.phases.settings, crystal.phases.results",
+        "import crystal\nfor run in crystal.datasets.load('lab-small').runs.values():\n    run.truth",
         "import crystal.kernels",
         "import sys\nsys.argv = ['crystal', '--help']\nfrom crystal.cli.main import run\n"
         "try:\n    run()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code",

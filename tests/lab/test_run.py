@@ -13,7 +13,8 @@ import pytest
 
 from crystal.errors import SettingsError
 from crystal.lab.presets import CONTROLS, PRESETS
-from crystal.lab.run import STAMP, Run
+from crystal.lab.recipe import STAMP, claim
+from crystal.lab.run import Run
 
 RUNGS = 5  # base 2; sft 1, 2; dpo 2; rl 2
 
@@ -153,10 +154,10 @@ def test_more_pretraining_counts_on_and_rl_from_the_base_reads_documents(tmp_pat
 def test_a_folder_of_another_size_or_recipe_is_not_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Run(tmp_path, "main", "tiny", 0).claim()
+    claim(tmp_path / "tiny-0", PRESETS["tiny"])
     (tmp_path / "tiny-0" / "phases").mkdir()
     before = contents(tmp_path)
-    Run(tmp_path, "foreign", "tiny", 0).claim()  # the same size and recipe: shared
+    claim(tmp_path / "tiny-0", PRESETS["tiny"])  # runs of the same size and recipe share
     assert contents(tmp_path) == before
     with monkeypatch.context() as patch:
         patch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], batch=9))
@@ -164,17 +165,17 @@ def test_a_folder_of_another_size_or_recipe_is_not_gone_on_with(
             with pytest.raises(SettingsError, match=r"another batch.*expected 9, got 8.*another --out"):
                 act()
     with monkeypatch.context() as patch:
-        patch.setattr("crystal.lab.presets.RECIPE", 10_000)
+        patch.setattr("crystal.lab.recipe.RECIPE", 10_000)
         with pytest.raises(SettingsError, match="another recipe"):
-            Run(tmp_path, "main", "tiny", 0).claim()
+            claim(tmp_path / "tiny-0", PRESETS["tiny"])
     assert contents(tmp_path) == before
     for stamp in ("[1]", "nonsense", "[]"):
         (tmp_path / "tiny-0" / STAMP).write_text(stamp)
         with pytest.raises(SettingsError, match="got none in"):
-            Run(tmp_path, "main", "tiny", 0).claim()
+            claim(tmp_path / "tiny-0", PRESETS["tiny"])
     (tmp_path / "tiny-0" / STAMP).unlink()
     with pytest.raises(SettingsError, match="got none in"):  # made before folders were stamped
-        Run(tmp_path, "main", "tiny", 0).claim()
+        claim(tmp_path / "tiny-0", PRESETS["tiny"])
 
 
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
