@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from crystal.sampling.sample import sample as sample
     from crystal.sampling.score import score as score
     from crystal.states.measurement import Measurement as Measurement
+    from crystal.states.ngram_table import NgramTable as NgramTable
+    from crystal.states.sequence_table import SequenceTable as SequenceTable
     from crystal.statistics.cooling import cooling_test as cooling_test
     from crystal.statistics.divergence import divergence_matrix as divergence_matrix
     from crystal.statistics.entropy import entropy as entropy
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "CrystalError": "crystal.errors",
     "Measurement": "crystal.states.measurement",
+    "NgramTable": "crystal.states.ngram_table",
     "PhaseReport": "crystal.phases.results",
+    "SequenceTable": "crystal.states.sequence_table",
     "Settings": "crystal.phases.settings",
     "analyze": "crystal.analysis",
     "classify": "crystal.phases.classify",
@@ -74,7 +78,9 @@ _HOMES = {
 __all__ = [
     "CrystalError",
     "Measurement",
+    "NgramTable",
     "PhaseReport",
+    "SequenceTable",
     "Settings",
     "__version__",
     "analyze",

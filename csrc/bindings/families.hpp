@@ -9,6 +9,7 @@ void bind_tables(pybind11::module_& m);
 void bind_json_lines(pybind11::module_& m);
 void bind_resampling(pybind11::module_& m);
 void bind_tokens(pybind11::module_& m);
+void bind_sequence_table(pybind11::module_& m);
 void bind_sequences(pybind11::module_& m);
 void bind_ngrams(pybind11::module_& m);
 

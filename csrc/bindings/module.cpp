@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
     crystal::bindings::bind_tokens(m);
     crystal::bindings::bind_json_lines(m);
     crystal::bindings::bind_resampling(m);
+    crystal::bindings::bind_sequence_table(m);
     crystal::bindings::bind_sequences(m);
     crystal::bindings::bind_ngrams(m);
 }

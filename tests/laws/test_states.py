@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from crystal.samples import Checkpoint, Prompt
 from crystal.states.count_table import CountTable
 from crystal.states.distribution_table import DistributionTable
 from crystal.states.measurement import Measurement
+from crystal.states.ngram_table import NgramTable
+from crystal.states.sequence_table import SequenceTable
 from crystal.states.task_options import TaskOptions
 from crystal.states.token_sums import CELL, TokenSums
 from crystal.testing.laws import check_laws
@@ -157,3 +160,43 @@ def test_many_rows_in_any_shards_are_the_same_bytes(shards: int) -> None:
     for shard in reversed(range(shards)):
         merged.merge(table(rows[shard::shards]))
     assert merged.to_bytes() == table(rows).to_bytes()
+
+
+SEQUENCES = st.tuples(TEXT, st.lists(st.integers(0, 3), max_size=5), st.integers(1, 2**40))
+
+
+@QUICK
+@given(batches=batches_of(SEQUENCES))
+@pytest.mark.parametrize("verify", [True, False])
+def test_sequence_table(verify: bool, batches: list[list[tuple[str, list[int], int]]]) -> None:
+    check_laws(
+        lambda: SequenceTable(("task",), verify=verify),
+        batches,
+        update=_count_sequences,
+        mismatched=[
+            (lambda: SequenceTable(("task",), verify=not verify), ("full keys", "128-bit hashes")),
+            (lambda: SequenceTable(("prompt",), verify=verify), ("(task)", "(prompt)")),
+            (lambda: SequenceTable(("task",), elements="text", verify=verify), ("of tokens", "of text")),
+        ],
+    )
+
+
+@QUICK
+@given(batches=batches_of(st.tuples(TEXT, st.lists(st.integers(0, 3), min_size=2, max_size=6), st.just(1))))
+def test_ngram_table(batches: list[list[tuple[str, list[int], int]]]) -> None:
+    check_laws(
+        lambda: NgramTable(2, ("task",)),
+        batches,
+        update=_count_sequences,
+        mismatched=[
+            (lambda: NgramTable(3, ("task",)), ("2-grams", "3-grams")),
+            (lambda: SequenceTable(("task",)), ("2-grams", "sequences")),
+        ],
+    )
+
+
+def _count_sequences(state: SequenceTable, batch: list[tuple[str, list[int], int]]) -> None:
+    tasks, rows, counts = zip(*batch, strict=True)
+    values = np.array([x for row in rows for x in row], np.int32)
+    offsets = np.cumsum([0, *map(len, rows)])
+    state.update(values, offsets, {"task": list(tasks)}, counts=np.array(counts))
