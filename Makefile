@@ -12,7 +12,7 @@ SHELL := /bin/bash
 help: ## what each word does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.built ## set up if needed, then analyse the demonstration ladder
+demo: $(VENV)/.built ## set up if needed, then analyse the ladder that ships (no torch)
 	@$(BIN)/crystal demo --out demo-report
 
 build: ## compile the core again and install the checkout, editable

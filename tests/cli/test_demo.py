@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def test_the_probe_blocks_torch(crystal: Run) -> None:
     done = crystal("--version", before=f"{WITHOUT_TORCH}\nimport torch")
     assert done.returncode != 0
     assert "torch" in done.stderr
+
+
+def test_setting_up_for_the_demo_installs_no_torch() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    build = (ROOT / ".ci" / "requirements-build.txt").read_text(encoding="utf-8").splitlines()
+    assert not [name for name in (*project["dependencies"], *build) if re.match("torch|triton", name)]
+    assert [name for name in project["optional-dependencies"]["lab"] if re.match("torch", name)]
 
 
 def test_the_readme_quotes_what_the_demo_prints(
