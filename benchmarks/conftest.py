@@ -19,7 +19,13 @@ import pytest
 
 Ragged = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
 # One thread each: before any peer is imported, because each makes its pool on import.
-for _name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
+for _name in (
+    "POLARS_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+):
     os.environ.setdefault(_name, "1")
 _TABLE: list[str] = []
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crystal import datasets as datasets
     from crystal.analysis import analyze as analyze
+    from crystal.clustering.distributions import cluster_distributions as cluster_distributions
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
     from crystal.ops.ngrams import ngram_counts as ngram_counts
@@ -51,6 +52,7 @@ _HOMES = {
     "Settings": "crystal.phases.settings",
     "analyze": "crystal.analysis",
     "classify": "crystal.phases.classify",
+    "cluster_distributions": "crystal.clustering.distributions",
     "compare": "crystal.phases.compare",
     "cooling_test": "crystal.statistics.cooling",
     "count_sequences": "crystal.ops.sequences",
@@ -85,6 +87,7 @@ __all__ = [
     "__version__",
     "analyze",
     "classify",
+    "cluster_distributions",
     "compare",
     "cooling_test",
     "count_sequences",

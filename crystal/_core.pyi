@@ -16,6 +16,21 @@ def fit_blend(
     threads: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
+# clustering
+def distance_table(distances: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64] | None: ...
+def linkage(
+    distances: npt.NDArray[np.float64], method: str, portable: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
+def kmeans(
+    x: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    start: npt.NDArray[np.float64],
+    geometry: str,
+    limit: int,
+    threads: int,
+    portable: bool,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float, int, bool]: ...
+
 # divergence
 def js_matrix(
     left: npt.NDArray[np.float64], right: npt.NDArray[np.float64] | None, path: str, threads: int

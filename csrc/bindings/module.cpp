@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m) {
     // named.
     m.attr("INTERFACE") = 1;
     crystal::bindings::bind_blend(m);
+    crystal::bindings::bind_clustering(m);
     crystal::bindings::bind_divergence(m);
     crystal::bindings::bind_tables(m);
     crystal::bindings::bind_tokens(m);

@@ -1,72 +1,8 @@
-// The path without vector instructions: four lanes as an array, every operation rounded as AVX2 rounds it.
-#include <bit>
-#include <cmath>
-#include <cstdint>
-
+// The path of the divergence matrices without vector instructions.
 #include "divergence_lanes.hpp"
+#include "lanes_scalar.hpp"
 
 namespace crystal::divergence {
-namespace {
-
-struct Scalar4 {
-    double v[4];
-
-    template <class F>
-    static Scalar4 each(F f) {
-        return {{f(0), f(1), f(2), f(3)}};
-    }
-    static Scalar4 all(double x) { return {{x, x, x, x}}; }
-    static Scalar4 load(const double* x) { return {{x[0], x[1], x[2], x[3]}}; }
-    void store(double* x) const {
-        for (int i = 0; i < 4; ++i) x[i] = v[i];
-    }
-    Scalar4 split(Scalar4& n) const {
-        return each([&](int i) {
-            const auto bits = std::bit_cast<std::uint64_t>(v[i]);
-            const std::uint64_t steps = (0x4006a09e667f3bccU - bits) >> 52;
-            n.v[i] = std::bit_cast<double>(steps | 0x4330000000000000U);
-            return std::bit_cast<double>(bits + (steps << 52));
-        });
-    }
-};
-
-Scalar4 operator+(const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return a.v[i] + b.v[i]; });
-}
-Scalar4 operator-(const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return a.v[i] - b.v[i]; });
-}
-Scalar4 operator*(const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return a.v[i] * b.v[i]; });
-}
-Scalar4 operator/(const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return a.v[i] / b.v[i]; });
-}
-Scalar4 fma(const Scalar4& a, const Scalar4& b, const Scalar4& c) {
-    return Scalar4::each([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
-}
-Scalar4 min(const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
-}
-Scalar4 max(const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
-}
-Scalar4 root(const Scalar4& a) {
-    return Scalar4::each([&](int i) { return std::sqrt(a.v[i]); });
-}
-Scalar4 magnitude(const Scalar4& a) {
-    return Scalar4::each([&](int i) { return std::abs(a.v[i]); });
-}
-// Masks are 1 where they hold, else 0.
-Scalar4 greater_mask(const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return a.v[i] > b.v[i] ? 1.0 : 0.0; });
-}
-Scalar4 select(const Scalar4& mask, const Scalar4& a, const Scalar4& b) {
-    return Scalar4::each([&](int i) { return mask.v[i] != 0.0 ? a.v[i] : b.v[i]; });
-}
-bool any(const Scalar4& mask) { return mask.v[0] + mask.v[1] + mask.v[2] + mask.v[3] != 0.0; }
-
-}  // namespace
 
 const Functions scalar_functions = functions_of<Scalar4>();
 

@@ -1,0 +1,1 @@
+"""Clustering: distributions into groups."""
