@@ -71,6 +71,38 @@ AllowDuplicates = Annotated[
     bool, typer.Option("--allow-duplicates", help="Count what comes twice again, instead of refusing it.")
 ]
 
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="PATH",
+        help="The checkpoint: a folder as transformers saves it, or a .gguf file.",
+        show_default=False,
+    ),
+]
+TableOut = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="Sample table to write: .parquet or .arrow.", show_default=False
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, cuda:1, mps.")
+]
+Dtype = Annotated[
+    str, typer.Option("--dtype", metavar="NAME", help="auto (as saved), float32, bfloat16 or float16.")
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Throw away what an earlier run has done, instead of going on.")
+]
+
+
+def under(what: str) -> Any:
+    """Return the option that names one checkpoint for all rows of a table."""
+    return typer.Option("--checkpoint", metavar="LADDER/STAGE/STEP", help=what, show_default=False)
+
+
 Alpha = Annotated[float, typer.Option("--alpha", help="Level of every test, 1 - level of every interval.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the generator: the same seed, the same bytes.")]
 Order = Annotated[

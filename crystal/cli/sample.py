@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,41 +18,15 @@ Examples:
 
 
 def sample(
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="PATH",
-            help="The checkpoint: a transformers folder, a .gguf file, or its name on the server.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Sample table to write: .parquet or .arrow.",
-            show_default=False,
-        ),
-    ],
-    checkpoint: Annotated[
-        str,
-        typer.Option(
-            "--checkpoint",
-            metavar="LADDER/STAGE/STEP",
-            help="File the rows under this checkpoint.",
-            show_default=False,
-        ),
-    ],
+    model: options.Model,
+    out: options.TableOut,
+    checkpoint: Annotated[str, options.under("File the rows under this checkpoint.")],
     server: Annotated[
         str | None,
         typer.Option(
             "--server",
             metavar="URL",
-            help="Ask an OpenAI-compatible server, as in http://127.0.0.1:8000/v1.",
+            help="Ask an OpenAI-compatible server, as in http://127.0.0.1:8000/v1; --model: its name there.",
             show_default=False,
         ),
     ] = None,
@@ -89,12 +62,8 @@ def sample(
     top_k: Annotated[int, typer.Option("--top-k", help="Draw from the k most probable tokens; 0: all.")] = 0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Most tokens of a reply.")] = 16,
     seed: options.Seed = 0,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, cuda:1, mps.")
-    ] = "auto",
-    dtype: Annotated[
-        str, typer.Option("--dtype", metavar="NAME", help="auto (as saved), float32, bfloat16 or float16.")
-    ] = "auto",
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
     concurrency: Annotated[int, typer.Option("--concurrency", help="Server: requests at one time.")] = 8,
     choices: Annotated[int, typer.Option("--choices", help="Server: samples of one request.")] = 16,
     rate: Annotated[
@@ -112,9 +81,7 @@ def sample(
             "--extra", metavar="JSON", help="Server: further members of each request.", show_default=False
         ),
     ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away what an earlier run has done, instead of going on.")
-    ] = False,
+    restart: options.Restart = False,
     on_error: Annotated[
         str,
         typer.Option(

@@ -18,16 +18,7 @@ Examples:
 
 
 def score(
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="PATH",
-            help="The checkpoint: a folder as transformers saves it.",
-            show_default=False,
-        ),
-    ],
+    model: options.Model,
     samples: Annotated[
         list[Path],
         typer.Option(
@@ -38,24 +29,9 @@ def score(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Sample table to write: .parquet or .arrow.",
-            show_default=False,
-        ),
-    ],
+    out: options.TableOut,
     checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--checkpoint",
-            metavar="LADDER/STAGE/STEP",
-            help="File the samples under this checkpoint; without it they keep their own.",
-            show_default=False,
-        ),
+        str | None, options.under("File the samples under this checkpoint; without it they keep their own.")
     ] = None,
     rendering: Annotated[
         str,
@@ -79,15 +55,9 @@ def score(
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", help="Most positions at once: decides memory and speed.")
     ] = 8192,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, cuda:1, mps.")
-    ] = "auto",
-    dtype: Annotated[
-        str, typer.Option("--dtype", metavar="NAME", help="auto (as saved), float32, bfloat16 or float16.")
-    ] = "auto",
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away what an earlier run has done, instead of going on.")
-    ] = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    restart: options.Restart = False,
     log_format: options.Format = "auto",
     tasks: options.Tasks = None,
     field_map: options.Map = None,
