@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crystal.engine.grouping import Codes, group
+from crystal.engine.grouping import Codes
 from crystal.errors import InputError
+from crystal.ops.grouping import group
 from crystal.tasks import answers
 from crystal.tasks.rules import AnswerRule
 from crystal.tasks.task import TaskSuite
@@ -72,7 +74,7 @@ class Extractor:
         columns = [batch.column("task")] if self.tasks.tasks else []
         columns += [batch.column("stage")] if self.rule.by_stage else []
         if not columns:
-            return [(None, "other")], np.zeros(batch.num_rows, np.int64)
+            return [(None, "other")], np.zeros(batch.num_rows, np.int32)
         groups = group(columns)
         first = pa.array(groups.first)
         rows = zip(*(batch.column(name).take(first).to_pylist() for name in ("task", "stage")), strict=True)
@@ -83,14 +85,14 @@ class Extractor:
             # A bound task's options do not depend on the stage, nor does any rule but one.
             place = (bound, stage if self.rule.by_stage and bound is None else "other")
             places.append(buckets.setdefault(place, len(buckets)))
-        return list(buckets), np.array(places, np.int64)[groups.codes]
+        return list(buckets), np.array(places, np.int32)[groups.codes]
 
     def _read(self, texts: Any, buckets: list[Bucket], codes: Codes, *, canonical: bool) -> Any:
-        groups = group([texts, pa.array(codes)])
-        distinct = texts.take(pa.array(groups.first))
+        groups = group([texts, codes])
+        distinct = pc.cast(texts.take(pa.array(groups.first)), pa.large_string())
         bucket_of = codes[groups.first]
         pieces: list[Any] = []
-        order: list[Codes] = []
+        order: list[npt.NDArray[np.int64]] = []
         for index, bucket in enumerate(buckets):
             mine = np.flatnonzero(bucket_of == index)
             if len(mine):

@@ -1,66 +1,24 @@
-"""Rows into groups of equal values, and groups into the keys that states count under."""
+"""Groups of rows into the keys that states count under."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crystal.ops.grouping import group
 from crystal.samples import Checkpoint
 
-Codes = npt.NDArray[np.int64]
-
-
-class Groups(NamedTuple):
-    """Rows that are equal in some columns."""
-
-    codes: Codes
-    """int64 [n]: the group of each row, numbered by first appearance."""
-    first: Codes
-    """int64 [g]: the first row of each group."""
-
-
-def group(columns: Sequence[Any]) -> Groups:
-    """Group the rows of some columns; null equals null.
-
-    Parameters
-    ----------
-    columns : sequence of pyarrow.Array of length n
-        At least one.
-
-    Examples
-    --------
-    >>> group([pa.array(["a", "b", "a"]), pa.array([1, 1, None])]).codes
-    array([0, 1, 2])
-    """
-    codes = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        own = _codes(column)
-        # Both factors are below 2^31, so the product cannot leave int64.
-        codes = _codes(pa.array(codes * (int(own.max(initial=0)) + 1) + own))
-    first = np.zeros(int(codes.max(initial=-1)) + 1, np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return Groups(codes, first)
-
-
-def _codes(column: Any) -> Codes:
-    """Return which distinct value each row has; equal texts may stand twice in a given dictionary."""
-    if pa.types.is_dictionary(column.type):
-        values = pc.dictionary_encode(column.dictionary, null_encoding="encode").indices
-        column = pc.take(values, column.indices)
-    encoded = pc.dictionary_encode(column, null_encoding="encode").indices
-    codes: Codes = encoded.to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes
+Codes = npt.NDArray[np.int32]
 
 
 def as_dictionary(codes: Codes, values: Any) -> Any:
     """Return the dictionary column that has ``values[codes]``."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), values)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), values)
 
 
 def checkpoint_keys(batch: Any) -> Any:

@@ -71,7 +71,7 @@ def measure(
     stream = _as_stream(samples, tasks, answer, reading)
     measurement = Measurement(tasks=stream.tasks.options(), settings={"answer": str(stream.answer)})
     extractor = Extractor(stream.tasks, stream.answer)
-    for batch in stream:
+    for batch in stream.counting():
         measurement.update(columns_of(batch, extractor))
         if progress is not None:
             if stream.bytes_total:

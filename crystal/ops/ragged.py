@@ -101,7 +101,8 @@ def dictionary(array: Any) -> tuple[npt.NDArray[np.int32], Ragged]:
         column = _flat(array)
         column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         texts = _parts(column.dictionary)
-    indices = column.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
+    numbers = column.indices.cast(pa.int32())
+    indices = (numbers.fill_null(-1) if numbers.null_count else numbers).to_numpy(zero_copy_only=False)
     if len(indices) and not -1 <= int(indices.min()) <= int(indices.max()) < len(texts.offsets) - 1:
         raise InputError("an index points outside its dictionary", where="string column")
     if texts.validity is not None:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crystal.errors import InputError
-from crystal.readers import detect
+from crystal.readers import detect, parquet_layout
+from crystal.readers.ahead import Beside, ahead, alone
 from crystal.readers.compressed import ByteSource, SourceFile, compression
-from crystal.readers.fields import FieldMap
+from crystal.readers.fields import REMARKS, FieldMap
 from crystal.readers.normalise import Rows
 
 Raw = dict[str, Any]
@@ -36,32 +37,60 @@ def parquet(source: ByteSource, mapping: FieldMap, reject: Reject) -> Iterator[t
     InputError
         If the file is no Parquet (a truncated one has no footer, and nothing of it can be read).
     """
-    with contextlib.ExitStack() as stack:
-        if compression(detect.raw_head(source.path)) is None:
-            file: IO[bytes] = stack.enter_context(source.path.open("rb"))
-            for _ in source.chunks():  # for the digest
-                pass
-        else:
-            # Parquet is read from its end, so a compressed one is unpacked to disk, not to memory.
-            file = stack.enter_context(tempfile.TemporaryFile())
-            for chunk in source.chunks():
-                file.write(chunk)
+    if compression(detect.raw_head(source.path)) is None:
+        with Beside(source.chunks()) as hashing, pa.OSFile(str(source.path)) as file:
+            yield from _parquet(file, source, mapping, reject)
+            hashing.finish()
+        return
+    # Parquet is read from its end, so a compressed one is unpacked to disk, not to memory.
+    with tempfile.TemporaryFile() as unpacked:
+        for chunk in source.chunks():
+            unpacked.write(chunk)
         if source.damage is not None:
             raise InputError(source.damage, where=str(source.path), fix="a Parquet file is needed whole")
-        yield from _parquet(file, str(source.path), mapping, reject)
+        yield from _parquet(unpacked, source, mapping, reject)
 
 
-def _parquet(file: IO[bytes], name: str, mapping: FieldMap, reject: Reject) -> Iterator[tuple[Raw, Rows]]:
+def _parquet(file: Any, source: ByteSource, mapping: FieldMap, reject: Reject) -> Iterator[tuple[Raw, Rows]]:
+    name = str(source.path)
     try:
         log = pq.ParquetFile(file)
-        wanted = mapping.wanted()
-        columns = [column for column in log.schema_arrow.names if column in wanted]
+        columns = _chosen(log, mapping)
         schema = log.schema_arrow
+        rows = _ROWS
+        with contextlib.suppress(*_ERRORS, StopIteration):  # what is wrong with the first rows is said below
+            layout = parquet_layout.layout(next(log.iter_batches(_ROWS, columns=columns, use_threads=False)))
+            log = pq.ParquetFile(file, metadata=log.metadata, read_dictionary=layout.dictionaries)
+            rows = layout.rows if mapping.counting else _ROWS
     except _ERRORS as error:
         raise InputError(f"not a Parquet file: {_brief(error)}", where=name) from error
     if not columns:
         raise _no_fields(name, schema.names)
-    yield from _columns(log.iter_batches(_ROWS, columns=columns), mapping, reject)
+    batches = log.iter_batches(rows, columns=columns, use_threads=not alone())
+    done, total = 0, max(1, log.metadata.num_rows)
+    for raw, numbers in _columns(ahead(batches, 1), mapping, reject):
+        done += len(numbers)
+        source.measure(min(1.0, done / total))
+        yield raw, numbers
+
+
+def _chosen(log: Any, mapping: FieldMap) -> list[str]:
+    """Return the columns that matter: of remarks only those that could be a reason to refuse a row."""
+    wanted = mapping.wanted()
+    columns = [column for column in log.schema_arrow.names if column in wanted]
+    if not mapping.counting:
+        return columns
+    places = mapping.resolve(columns)
+    used = {place for field, place in places.items() if field not in REMARKS}
+    used |= {place.split(".")[0] for place in used}
+    remarks = {places[field] for field in REMARKS} - used
+    # Any number fits a sample's; a text or a float might not.
+    plain = {name for name in remarks if _is_number(log.schema_arrow, name)}
+    return [name for name in columns if name in (used | remarks) - plain]
+
+
+def _is_number(schema: Any, name: str) -> bool:
+    return name in schema.names and bool(pa.types.is_signed_integer(schema.field(name).type))
 
 
 def ipc(source: ByteSource, mapping: FieldMap, reject: Reject) -> Iterator[tuple[Raw, Rows]]:

@@ -63,13 +63,23 @@ def convert(column: Any, kind: str) -> tuple[Any, Mask | None, str]:
     reason : str
     """
     if pt.is_null(column.type):
-        return pa.nulls(len(column), _TARGETS[kind]), None, ""
+        return nulls(kind, len(column)), None, ""
     try:
         return _CONVERTERS[kind](column)
     except Misfit:
         present = mask_of(column.is_valid())
         reason = f"expected {EXPECTED[kind]}, got a column of {column.type}"
-        return pa.nulls(len(column), _TARGETS[kind]), present, reason
+        return nulls(kind, len(column)), present, reason
+
+
+def nulls(kind: str, n: int) -> Any:
+    """Return a column of a field's type without any value."""
+    return pa.nulls(n, _TARGETS[kind])
+
+
+def coded(column: Any) -> str:
+    """Return the kind under which a dictionary column of texts stays one."""
+    return fields.NAME if _is_text(column.type.value_type) else fields.TEXT
 
 
 def _is_text(kind: Any) -> bool:

@@ -35,18 +35,28 @@ class ByteSource:
         Content digest (SHA-256 of the file as it lies on disk, 128 bits), complete after the last chunk.
     position : int
         Bytes of the file read so far.
+    shown : int or None
+        Bytes of the file that are done, for a format that is not read from its start to its end.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage: str | None = None
         self.position = 0
+        self.shown: int | None = None
+        self._size: int | None = None
         self._hash = hashlib.sha256()
 
     @property
     def digest(self) -> str:
         """Hash of the bytes read so far."""
         return self._hash.hexdigest()[:32]
+
+    def measure(self, share: float) -> None:
+        """Say how much of the file is done, where that is not how much of it was hashed."""
+        if self._size is None:
+            self._size = self.path.stat().st_size
+        self.shown = int(share * self._size)
 
     def chunks(self) -> Generator[bytes]:
         """Yield the decompressed content, in pieces of at most a few MiB."""

@@ -37,6 +37,9 @@ FIELDS = {
 }
 """Every field of a log and its kind; ``temperature`` to ``template`` are the members of ``decoding``."""
 
+REMARKS = ("rendering", "sample", "score", "source")
+"""Fields that are kept in the sample table and that nothing is computed from."""
+
 DECODING = ("temperature", "top_p", "top_k", "max_tokens", "template")
 
 ALIASES = {
@@ -66,9 +69,12 @@ class FieldMap(msgspec.Struct, frozen=True):
     ----------
     given : dict of str to str
         ``--map``: a field of :data:`FIELDS` to the name (or dotted path) that the log uses.
+    counting : bool
+        The rows are only counted: remarks may be left out, and a text may come as a dictionary.
     """
 
     given: dict[str, str] = {}
+    counting: bool = False
 
     @classmethod
     def of(cls, mapping: Mapping[str, str] | None) -> FieldMap:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crystal.ops.grouping import group
 from crystal.readers import columns, fields
 from crystal.readers.columns import Mask, mask_of
 from crystal.readers.ledger import Ledger
@@ -47,10 +48,16 @@ class Normaliser:
         What happens to bad rows.
     ledger : Ledger
         The checkpoints of the whole stream.
+    counting : bool
+        Leave out of samples what is never counted, and leave a text that comes as a dictionary as it is.
     """
 
-    def __init__(self, file: str, place: Place, judge: Judge, ledger: Ledger) -> None:
+    def __init__(
+        self, file: str, place: Place, judge: Judge, ledger: Ledger, *, counting: bool = False
+    ) -> None:
         self.file, self.place, self.judge, self.ledger = file, place, judge, ledger
+        self.counting = counting
+        self._nulls: dict[str, Any] = {}
         self.read = 0
         """Rows seen so far: accepted and refused."""
         self.placed = False
@@ -97,14 +104,23 @@ class Normaliser:
         for field, kind in fields.FIELDS.items():
             column = raw.get(field)
             if column is None:
-                column = pa.nulls(n)
+                table[field] = self._absent(kind, n)
+                continue
             if isinstance(column, pa.ChunkedArray):
                 column = column.combine_chunks()
+            if self.counting and field == "text" and pa.types.is_dictionary(column.type):
+                kind = columns.coded(column)
             table[field], misfits, reason = columns.convert(column, kind)
             if misfits is not None:
                 text = f"field {field!r}: {reason}"
                 refusals.refuse(misfits, _with_value(text, column))
         return table
+
+    def _absent(self, kind: str, n: int) -> Any:
+        """Return a column of nulls; most fields are in no log, so each kind's are made once."""
+        if len(self._nulls.get(kind, ())) < n:
+            self._nulls[kind] = columns.nulls(kind, n)
+        return self._nulls[kind].slice(0, n)
 
     def _fill(self, table: dict[str, Any]) -> None:
         place = self.place
@@ -117,11 +133,15 @@ class Normaliser:
         table["prompt"] = _on_values(table["prompt"], lambda values: pc.utf8_normalize(values, form="NFC"))
         table["source"] = _or_constant(table["source"], self.file)
         if table["checkpoint"].null_count:
-            named = _named(table["stage"], table["step"])
+            keys = [table["checkpoint"], table["stage"], table["step"], by_place]
+            groups = group(keys)
+            checkpoint, stage, step, placed = (key.take(pa.array(groups.first)) for key in keys)
+            named = _named(stage, step)
             if place.checkpoint is not None:
-                named = pc.if_else(by_place, pa.scalar(place.checkpoint, pa.large_string()), named)
-            plain = pc.cast(table["checkpoint"], pa.large_string())
-            table["checkpoint"] = pc.dictionary_encode(pc.coalesce(plain, named))
+                named = pc.if_else(placed, pa.scalar(place.checkpoint, pa.large_string()), named)
+            names = pc.dictionary_encode(pc.coalesce(pc.cast(checkpoint, pa.large_string()), named))
+            indices = names.indices.take(pa.array(groups.codes))
+            table["checkpoint"] = pa.DictionaryArray.from_arrays(indices, names.dictionary)
 
     def _require(self, table: dict[str, Any], refusals: Refusals) -> None:
         for field in ("task", "prompt", "stage", "step"):
@@ -145,16 +165,11 @@ class Normaliser:
         )
 
     def _enter(self, table: dict[str, Any], ok: Mask) -> None:
-        keys = pa.table({key: table[key] for key in ("ladder", "stage", "step", "checkpoint")})
-        if not ok.all():
-            keys = keys.filter(pa.array(ok))
-        for field in ("ladder", "stage", "checkpoint"):
-            index = keys.schema.get_field_index(field)
-            keys = keys.set_column(index, field, pc.cast(keys[field], pa.large_string()))
-        distinct = keys.group_by(keys.column_names, use_threads=False).aggregate([])
-        for row in distinct.to_pylist():
-            name = Checkpoint(row["ladder"], row["stage"], row["step"], row["checkpoint"])
-            self.ledger.enter(name, self.file)
+        names = ("ladder", "stage", "step", "checkpoint")
+        keys = [table[name] if ok.all() else table[name].filter(pa.array(ok)) for name in names]
+        first = pa.array(group(keys).first)
+        for rung in zip(*(key.take(first).to_pylist() for key in keys), strict=True):
+            self.ledger.enter(Checkpoint(*rung), self.file)
 
     def _samples(self, table: dict[str, Any]) -> Any:
         schema = sample_schema()
@@ -163,9 +178,17 @@ class Normaliser:
             fields=list(schema.field("decoding").type),
             mask=pc.and_(*_all_null(table)),
         )
-        sample = pc.cast(_within(table["sample"], 2**31 - 1), pa.int32())
-        score = pc.cast(table["score"], pa.float32(), safe=False)
-        built = {**table, "decoding": decoding, "sample": sample, "score": score}
+        built = {**table, "decoding": decoding}
+        if self.counting:
+            kept = [
+                field.with_type(built[field.name].type)
+                for field in schema
+                if field.name not in fields.REMARKS
+            ]
+            schema = pa.schema(kept, metadata=schema.metadata)
+        else:
+            built["sample"] = pc.cast(_within(table["sample"], 2**31 - 1), pa.int32())
+            built["score"] = pc.cast(table["score"], pa.float32(), safe=False)
         return pa.record_batch([built[field.name] for field in schema], schema=schema)
 
     def _distributions(self, table: dict[str, Any]) -> Any:

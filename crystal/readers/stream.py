@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 
 from crystal.errors import InputError, SettingsError
@@ -126,11 +127,30 @@ class SampleStream:
     @property
     def bytes_read(self) -> int:
         """Bytes of the files read so far."""
-        return self._done_bytes + (self._current.position if self._current is not None else 0)
+        if self._current is None:
+            return self._done_bytes
+        shown = self._current.shown
+        return self._done_bytes + (self._current.position if shown is None else shown)
+
+    def counting(self) -> SampleStream:
+        """Return the stream itself, which then gives what counting needs and no more.
+
+        Batches are as large as they come, and fields that nothing is computed from are left out; a text that
+        a log keeps as a dictionary stays one.
+
+        Raises
+        ------
+        SettingsError
+            If the stream has been read.
+        """
+        if self._started:
+            raise _once()
+        self._mapping = msgspec.structs.replace(self._mapping, counting=True)
+        return self
 
     def __iter__(self) -> Iterator[Any]:
         if self._started:
-            raise SettingsError("a stream of samples can be read once", fix="call crystal.read again")
+            raise _once()
         self._started = True
         if self._object is not None:
             yield from self._of_object()
@@ -162,7 +182,7 @@ class SampleStream:
 
     def _of_file(self, log: LogFile, kind: str) -> Iterator[Any]:
         source = self._current = ByteSource(log.path)
-        normaliser = Normaliser(log.name, place_of(log, self._rules), self._judge, self._ledger)
+        normaliser = self._normaliser(log.name, place_of(log, self._rules))
         extra = 0
 
         def reject(row: int, reason: str) -> None:
@@ -184,7 +204,7 @@ class SampleStream:
 
     def _of_object(self) -> Iterator[Any]:
         name = "<table>"
-        normaliser = Normaliser(name, Place("samples"), self._judge, self._ledger)
+        normaliser = self._normaliser(name, Place("samples"))
         digest = arrow_source.new_digest()
 
         def reject(row: int, reason: str) -> None:
@@ -196,12 +216,16 @@ class SampleStream:
             yield from self._normalised(normaliser, raw, rows)
         self.ranges.append(Range(digest.hexdigest()[:32], 0, self.rows))
 
+    def _normaliser(self, name: str, place: Place) -> Normaliser:
+        return Normaliser(name, place, self._judge, self._ledger, counting=self._mapping.counting)
+
     def _normalised(self, normaliser: Normaliser, raw: Any, rows: Any) -> Iterator[Any]:
         self._batched += len(rows)
         for batch in normaliser.batches(raw, rows):
             self.samples += batch.num_rows
-            for start in range(0, batch.num_rows, self._batch_rows):
-                yield batch.slice(start, self._batch_rows)
+            rows = batch.num_rows if self._mapping.counting else self._batch_rows
+            for start in range(0, batch.num_rows, rows):
+                yield batch.slice(start, rows)
 
 
 def read(
@@ -292,6 +316,10 @@ def _identity(digest: str, normaliser: Normaliser) -> str:
         return digest
     place = json.dumps([digest, *normaliser.place], ensure_ascii=False)
     return hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _once() -> SettingsError:
+    return SettingsError("a stream of samples can be read once", fix="call crystal.read again")
 
 
 def _as_paths(source: Any) -> list[str | os.PathLike[str]]:

@@ -6,6 +6,7 @@ namespace crystal::bindings {
 void bind_blend(pybind11::module_& m);
 void bind_clustering(pybind11::module_& m);
 void bind_divergence(pybind11::module_& m);
+void bind_grouping(pybind11::module_& m);
 void bind_tables(pybind11::module_& m);
 void bind_json_lines(pybind11::module_& m);
 void bind_resampling(pybind11::module_& m);

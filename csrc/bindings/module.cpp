@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m) {
     crystal::bindings::bind_blend(m);
     crystal::bindings::bind_clustering(m);
     crystal::bindings::bind_divergence(m);
+    crystal::bindings::bind_grouping(m);
     crystal::bindings::bind_tables(m);
     crystal::bindings::bind_tokens(m);
     crystal::bindings::bind_json_lines(m);

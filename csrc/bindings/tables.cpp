@@ -11,6 +11,7 @@
 
 #include "crystal/key_table.hpp"
 #include "families.hpp"
+#include "interrupt.hpp"
 
 namespace py = pybind11;
 
@@ -62,9 +63,10 @@ void update(Locked& self, const Columns& columns, const std::optional<Array<std:
     const std::int64_t none = 0;  // an empty array of values is not the absence of one
     std::span<const std::int64_t> numbers;
     if (values) numbers = values->size() > 0 ? view(*values) : std::span(&none, 0);
-    const py::gil_scoped_release release;
-    const std::lock_guard lock(self.mutex);
-    self.table.update(views, numbers);
+    run_interruptible([&](StopFlag stop) {
+        const std::lock_guard lock(self.mutex);
+        self.table.update(views, numbers, stop);
+    });
 }
 
 void merge(Locked& self, const Locked& other) {

@@ -4,10 +4,12 @@
 #include <array>
 #include <iomanip>
 #include <locale>
+#include <optional>
 #include <sstream>
 #include <utility>
 
 #include "crystal/bytes.hpp"
+#include "crystal/grouping.hpp"
 
 namespace crystal {
 namespace {
@@ -79,6 +81,37 @@ std::int64_t checked_total(std::int64_t total, std::span<const std::int64_t> val
     return total;
 }
 
+// Below this, looking for equal rows costs more than putting them.
+constexpr std::size_t kWorthCollapsing = 4096;
+
+// The distinct rows of a batch, and how often each is there.
+struct Collapsed {
+    std::span<const TextColumn> columns;
+    std::vector<std::vector<std::int32_t>> indices;
+    std::vector<std::int64_t> counts;
+
+    std::vector<TextColumn> views() const {
+        std::vector<TextColumn> views(columns.begin(), columns.end());
+        for (std::size_t c = 0; c < views.size(); ++c) views[c].indices = indices[c];
+        return views;
+    }
+};
+
+std::optional<Collapsed> collapsed(std::span<const TextColumn> columns, StopFlag stop) {
+    std::vector<CodeColumn> codes;
+    for (const TextColumn& column : columns) codes.push_back({column.indices, column.offsets.size() - 1});
+    const std::optional<RowGroups> groups = group_rows_directly(codes, stop);
+    if (!groups) return std::nullopt;
+    Collapsed once{columns, {}, std::vector<std::int64_t>(groups->first.size())};
+    for (const std::int32_t group : groups->codes) ++once.counts[static_cast<std::size_t>(group)];
+    for (const TextColumn& column : columns) {
+        std::vector<std::int32_t>& kept = once.indices.emplace_back(groups->first.size());
+        for (std::size_t g = 0; g < kept.size(); ++g)
+            kept[g] = column.indices[static_cast<std::size_t>(groups->first[g])];
+    }
+    return once;
+}
+
 }  // namespace
 
 // Gathers rows, so that the table can wait for the memory of many of them at once.
@@ -126,18 +159,31 @@ std::size_t KeyTable::nbytes() const {
     return bytes;
 }
 
-void KeyTable::update(std::span<const TextColumn> columns, std::span<const std::int64_t> values) {
+void KeyTable::update(std::span<const TextColumn> columns, std::span<const std::int64_t> values,
+                      StopFlag stop) {
     if (columns.size() != names_.size()) throw std::invalid_argument("a batch has another number of columns");
     const std::size_t rows = columns[0].indices.size();
     const bool counting = kind_ == TableKind::counts;
     if (!(counting && values.data() == nullptr) && values.size() != rows) {
         throw std::invalid_argument("there must be one value a row");
     }
-    // Nothing is changed before everything that can fail has been looked at.
-    std::vector<std::vector<char>> used;
     for (const TextColumn& column : columns) {
         if (column.indices.size() != rows) throw std::invalid_argument("the columns differ in length");
         if (column.offsets.empty()) throw std::invalid_argument("a dictionary has no offsets");
+    }
+    if (counting && values.data() == nullptr && rows >= kWorthCollapsing) {
+        if (const auto once = collapsed(columns, stop)) return add(once->views(), once->counts, stop);
+    }
+    add(columns, values, stop);
+}
+
+void KeyTable::add(std::span<const TextColumn> columns, std::span<const std::int64_t> values, StopFlag stop) {
+    const std::size_t rows = columns[0].indices.size();
+    const bool counting = kind_ == TableKind::counts;
+    // Nothing is changed before everything that can fail has been looked at.
+    std::vector<std::vector<char>> used;
+    for (const TextColumn& column : columns) {
+        throw_if(stop);
         used.push_back(used_entries(column, values, counting && !values.empty()));
         check_texts(column, used.back());
     }

@@ -62,6 +62,22 @@ def test_many_rows_in_many_batches() -> None:
     np.testing.assert_array_equal(rows["count"].to_numpy()[order], counts)
 
 
+@pytest.mark.parametrize("rows", [4_095, 4_096, 20_000])
+def test_rows_that_are_equal_within_a_batch_are_put_once(rows: int) -> None:
+    """A large batch is counted by itself first; with counts given it is not: both are the same table."""
+    rng = np.random.default_rng(rows)
+    columns = {
+        "task": pa.array(rng.integers(0, 5, rows).astype(str)),
+        "option": pa.array(np.where(rng.random(rows) < 0.1, None, rng.integers(0, 9, rows).astype(str))),
+    }
+    once, ones = ops.new(["task", "option"]), ops.new(["task", "option"])
+    ops.update(once, columns)
+    ops.update(ones, columns, np.ones(rows, np.int64))
+    assert once.to_bytes() == ones.to_bytes()
+    assert once.total == rows
+    assert once.rows == 50
+
+
 def test_rows_of_count_0_leave_no_trace() -> None:
     table = filled([("x", "a"), ("y", "b")], [0, 2])
     assert as_dict(table) == {("y", "b"): 2}

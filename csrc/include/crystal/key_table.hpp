@@ -10,6 +10,7 @@
 
 #include "crystal/interner.hpp"
 #include "crystal/row_table.hpp"
+#include "crystal/threads.hpp"
 
 namespace crystal {
 
@@ -49,8 +50,10 @@ class KeyTable {
 
     // Adds a batch. `values` holds one value a row, or nothing where every row counts once (counts only).
     // Throws std::invalid_argument for a malformed batch or a conflicting probability and std::overflow_error
-    // where the total would leave int64; the table is then as it was.
-    void update(std::span<const TextColumn> columns, std::span<const std::int64_t> values);
+    // where the total would leave int64; the table is then as it was. The flag is looked at until the first
+    // row goes in.
+    void update(std::span<const TextColumn> columns, std::span<const std::int64_t> values,
+                StopFlag stop = nullptr);
 
     // Adds another table of the same kind and names; throws as update does.
     void merge(const KeyTable& other);
@@ -65,6 +68,7 @@ class KeyTable {
   private:
     class Block;
 
+    void add(std::span<const TextColumn> columns, std::span<const std::int64_t> values, StopFlag stop);
     void append(std::span<const TextColumn> columns, const std::vector<std::vector<char>>& used,
                 std::span<const std::int64_t> values);
     void load_rows(std::span<const std::span<const std::uint8_t>> ids, std::span<const std::uint8_t> values);
