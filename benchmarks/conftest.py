@@ -64,9 +64,15 @@ def make_samples() -> Callable[..., Ragged]:
 
 @pytest.fixture
 def race(benchmark: Any) -> Callable[..., None]:
-    """Return ``race(group, items, crystal=..., peer=..., ...)``: the first is ours."""
+    """Return ``race(group, items, crystal=..., peer=..., ...)``: the first is ours.
 
-    def run(group: str, items: int, rounds: int = 5, **runners: Callable[[], object]) -> None:
+    ``items`` is what each of them handles, or a dictionary of that by name.
+    """
+
+    def run(
+        group: str, items: int | dict[str, int], rounds: int = 5, **runners: Callable[[], object]
+    ) -> None:
+        sizes = items if isinstance(items, dict) else dict.fromkeys(runners, items)
         best = dict.fromkeys(runners, float("inf"))
         for _ in range(rounds):
             for name, runner in runners.items():
@@ -74,9 +80,10 @@ def race(benchmark: Any) -> Callable[..., None]:
                 runner()
                 best[name] = min(best[name], time.process_time() - start)
         ours, *peers = runners
-        fastest = min(peers, key=best.__getitem__)
-        ratio = best[fastest] / best[ours]
-        rates = "  ".join(f"{name} {items / best[name] / 1e6:.2f}" for name in runners)
+        speed = {name: sizes[name] / best[name] for name in runners}
+        fastest = max(peers, key=speed.__getitem__)
+        ratio = speed[ours] / speed[fastest]
+        rates = "  ".join(f"{name} {speed[name] / 1e6:.3g}" for name in runners)
         _TABLE.append(f"{group:<34} {ratio:5.2f}x {fastest:<12} | M/CPU-s: {rates}")
         benchmark.group = group
         benchmark.extra_info.update({"cpu_seconds": best, "ratio": ratio, "best_peer": fastest})
@@ -88,7 +95,7 @@ def race(benchmark: Any) -> Callable[..., None]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not _TABLE:
         return
-    peers = ("numpy", "pyarrow", "polars", "numba", "scipy", "scikit-learn")
+    peers = ("numpy", "pyarrow", "polars", "numba", "scipy", "scikit-learn", "rensa", "datasketch")
     found = []
     for name in peers:
         try:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from crystal.clustering.distributions import cluster_distributions as cluster_distributions
     from crystal.engine.local import measure as measure
     from crystal.errors import CrystalError as CrystalError
+    from crystal.ops.minhash import minhash as minhash
+    from crystal.ops.near_duplicates import near_duplicates as near_duplicates
     from crystal.ops.ngrams import ngram_counts as ngram_counts
     from crystal.ops.ngrams import ngram_overlap as ngram_overlap
     from crystal.ops.sequences import count_sequences as count_sequences
@@ -64,6 +66,8 @@ _HOMES = {
     "linear_token_stats": "crystal.ops.token_linear",
     "measure": "crystal.engine.local",
     "merge_token_states": "crystal.ops.token_states",
+    "minhash": "crystal.ops.minhash",
+    "near_duplicates": "crystal.ops.near_duplicates",
     "ngram_counts": "crystal.ops.ngrams",
     "ngram_overlap": "crystal.ops.ngrams",
     "read": "crystal.readers.stream",
@@ -100,6 +104,8 @@ __all__ = [
     "linear_token_stats",
     "measure",
     "merge_token_states",
+    "minhash",
+    "near_duplicates",
     "ngram_counts",
     "ngram_overlap",
     "read",

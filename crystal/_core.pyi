@@ -214,3 +214,30 @@ class SequenceSpectra:
 def ngram_counts(
     values: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], width: int, n: int, threads: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32], bool]: ...
+
+# near_duplicates
+def minhash(
+    values: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    width: int,
+    unit: str,
+    n: int,
+    permutations: int,
+    seed: int,
+    threads: int,
+    path: str,
+) -> npt.NDArray[np.uint32]: ...
+def minhash_path_available(path: str) -> bool: ...
+def near_duplicates(
+    values: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    width: int,
+    unit: str,
+    n: int,
+    seed: int,
+    threshold: float,
+    bands: int,
+    rows: int,
+    key_bytes: int,
+    threads: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64], int, int, int]: ...

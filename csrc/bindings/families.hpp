@@ -14,5 +14,6 @@ void bind_tokens(pybind11::module_& m);
 void bind_sequence_table(pybind11::module_& m);
 void bind_sequences(pybind11::module_& m);
 void bind_ngrams(pybind11::module_& m);
+void bind_near_duplicates(pybind11::module_& m);
 
 }  // namespace crystal::bindings

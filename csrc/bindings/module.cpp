@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m) {
     crystal::bindings::bind_sequence_table(m);
     crystal::bindings::bind_sequences(m);
     crystal::bindings::bind_ngrams(m);
+    crystal::bindings::bind_near_duplicates(m);
 }

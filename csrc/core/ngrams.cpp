@@ -5,7 +5,6 @@
 #include <map>
 #include <stdexcept>
 #include <type_traits>
-#include <unordered_set>
 
 #include "crystal/ngrams_table.hpp"
 #include "crystal/sequences_table.hpp"
@@ -15,8 +14,6 @@ namespace {
 
 constexpr std::size_t kSlabElements = std::size_t{1} << 17, kPartElements = 8192;
 constexpr int kMostBits = 11;
-// Equal sequences are merged first where at least one in four of a spread of kProbe has an equal before it.
-constexpr std::size_t kProbe = 8192, kOneIn = 4;
 
 // Sequences to count, each once, with how often it appears; no weights where each counts for itself.
 struct Units {
@@ -25,18 +22,6 @@ struct Units {
     std::size_t size = 0;
     bool merged = false;
 };
-
-bool many_equal(const RaggedView& ragged) {
-    const std::size_t rows = ragged.rows(), probes = std::min(rows, kProbe);
-    if (probes < 64) return false;
-    std::unordered_set<std::uint64_t> seen;
-    seen.reserve(probes);
-    for (std::size_t i = 0; i < probes; ++i) {
-        const std::size_t row = i * rows / probes;
-        seen.insert(quick_hash(ragged.data(row), ragged.size(row)));
-    }
-    return (probes - seen.size()) * kOneIn >= probes;
-}
 
 Units units_of(const RaggedView& ragged, const NgramOptions& options) {
     Units units;

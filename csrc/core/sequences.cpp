@@ -4,6 +4,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <unordered_set>
 
 #include "crystal/sequences_table.hpp"
 
@@ -57,6 +58,8 @@ constexpr int kMostBits = 10;
 constexpr std::size_t kBatch = 128;
 // A front that catches less than one row in kUseful rests for the kRest slabs that follow.
 constexpr std::size_t kUseful = 8, kRest = 7;
+// Many are equal where at least one in kOneIn of a spread of kProbe has an equal before it.
+constexpr std::size_t kProbe = 8192, kOneIn = 4;
 
 template <class Identity>
 class Counter {
@@ -233,6 +236,18 @@ void check_ragged(const RaggedView& ragged) {
         throw std::invalid_argument("the last offset is " + std::to_string(before) + ", but there are " +
                                     std::to_string(elements) + " values");
     }
+}
+
+bool many_equal(const RaggedView& ragged) {
+    const std::size_t rows = ragged.rows(), probes = std::min(rows, kProbe);
+    if (probes < 64) return false;
+    std::unordered_set<std::uint64_t> seen;
+    seen.reserve(probes);
+    for (std::size_t i = 0; i < probes; ++i) {
+        const std::size_t row = i * rows / probes;
+        seen.insert(quick_hash(ragged.data(row), ragged.size(row)));
+    }
+    return (probes - seen.size()) * kOneIn >= probes;
 }
 
 SequenceCounts count_sequences(const RaggedView& ragged, const SequenceOptions& options) {

@@ -45,6 +45,9 @@ struct SequenceCounts {
     std::vector<std::int64_t> counts;   // how often it appears
 };
 
+// Whether so many sequences are equal that it pays to find them and to handle each distinct one once.
+bool many_equal(const RaggedView& ragged);
+
 SequenceCounts count_sequences(const RaggedView& ragged, const SequenceOptions& options);
 
 }  // namespace crystal
