@@ -86,7 +86,7 @@ def minhash(
     >>> signatures = minhash([1, 2, 3, 4, 1, 2, 3, 4, 5], [0, 4, 9], n=2)
     >>> signatures.shape
     (2, 128)
-    >>> signature_similarity(signatures[0], signatures[1])  # 3 of 4 pairs are shared
+    >>> float(signature_similarity(signatures[0], signatures[1]))  # 3 of 4 pairs are shared
     0.7...
     """
     where = "minhash"

@@ -121,7 +121,7 @@ def near_duplicates(
 
     Examples
     --------
-    >>> found = near_duplicates(["a fine day in June", "a fine day in june", "rain"], 0.6)
+    >>> found = near_duplicates(["a fine day in June", "a fine day in june", "rain"], 0.5)
     >>> found.inverse.tolist(), found.counts.tolist()
     ([0, 0, 1], [2, 1])
     """
@@ -143,12 +143,13 @@ def near_duplicates(
     size = SHINGLE[chosen] if n is None else n
     bands, rows = banding(threshold, recall)
     try:
-        found = load().near_duplicates(
+        inverse, first, counts, *numbers = load().near_duplicates(
             data, starts, width, chosen, size, seed, threshold, bands, rows, key_bytes, threads
         )
     except ValueError as error:
         raise InputError(str(error), where=where) from error
-    return NearDuplicates(*found, bands, rows)
+    distinct, compared, unchecked = numbers
+    return NearDuplicates(inverse, first, counts, distinct, compared, unchecked, bands, rows)
 
 
 def near_duplicates_reference(
