@@ -21,6 +21,22 @@ def distance_table(distances: npt.NDArray[np.float64], n: int) -> npt.NDArray[np
 def linkage(
     distances: npt.NDArray[np.float64], method: str, portable: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]: ...
+def kmeans_starts(
+    roots: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    uniforms: npt.NDArray[np.float64],
+    portable: bool,
+) -> npt.NDArray[np.int64]: ...
+def kmeans_best(
+    x: npt.NDArray[np.float64],
+    roots: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    uniforms: npt.NDArray[np.float64],
+    geometry: str,
+    limit: int,
+    threads: int,
+    portable: bool,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], float, int, bool]: ...
 def kmeans(
     x: npt.NDArray[np.float64],
     weights: npt.NDArray[np.float64],

@@ -37,6 +37,7 @@ SECTIONS = tuple(
         "needs_samples",
         "long_ladders",
         "shared_seeds",
+        "clusters",
     )
     if (HERE / f"{name}.py").exists()
 )

@@ -9,6 +9,7 @@ import typer
 from crystal.cli import (
     analyze,
     classify,
+    cluster,
     compare,
     convert,
     demo,
@@ -60,6 +61,7 @@ for _verb, _examples in (
     (merge.merge, merge.EXAMPLES),
     (classify.classify, classify.EXAMPLES),
     (compare.compare, compare.EXAMPLES),
+    (cluster.cluster, cluster.EXAMPLES),
     (report.report, report.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
     (sample.sample, sample.EXAMPLES),

@@ -1,72 +1,94 @@
-"""Distributions into groups: k-means in two geometries, and linkages."""
+"""Distributions into groups: k-means in two geometries, and linkages; the number of groups with a test."""
 
 from __future__ import annotations
 
-import math
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from crystal.clustering.results import Clusters, Floats, Tree, in_order
+from crystal.clustering.number import choose, stability
+from crystal.clustering.partitions import Way, generator, shares
+from crystal.clustering.results import Clusters, Floats, NullTest
 from crystal.errors import InputError, SettingsError
-from crystal.ops.clustering import Lloyd, link, lloyd
-from crystal.ops.divergence_matrix import hellinger_matrix, js_matrix
-from crystal.ops.resampling import stream_key
-from crystal.statistics.arrays import as_probabilities
+from crystal.statistics.arrays import as_counts, as_probabilities
 
 Method = Literal["kmeans", "average", "complete", "single"]
 Geometry = Literal["js", "hellinger"]
-RESTARTS = 10
 
 
 def cluster_distributions(
     p: npt.ArrayLike,
     method: Method = "kmeans",
     *,
-    k: int,
+    k: int | Literal["auto"] = "auto",
     geometry: Geometry = "js",
+    counts: bool = False,
     weights: npt.ArrayLike | None = None,
-    restarts: int = RESTARTS,
+    alpha: float = 0.05,
+    draws: int = 199,
+    max_k: int = 10,
+    restarts: int = 10,
+    resamples: int | None = None,
     seed: int = 0,
     threads: int = 0,
 ) -> Clusters:
-    r"""Group distributions into ``k`` clusters.
+    r"""Group distributions into ``k`` clusters, or into as many as are shown to be there.
 
     ``kmeans`` minimises the mean cost of a row about the centre of its cluster. In geometry ``js`` the cost
     is KL(p || c) in bits, and the centre is the mean distribution, which is the best one; the objective is
     then the Jensen-Shannon information within clusters, what is left of promptability once the cluster is
     known (Dhillon, Mallela and Kumar, JMLR 3, 2003). In ``hellinger`` the cost is
     :math:`\tfrac12 |\sqrt p - c|^2`, and the centre is the mean of the square roots. Starts are drawn by
-    greedy k-means++ (Arthur and Vassilvitskii 2007): chances in proportion to the squared Hellinger distance
-    from the nearest start so far, which bounds the JSD from both sides. The best of ``restarts`` is kept, the
-    first among equals.
+    greedy k-means++ (:func:`crystal.ops.clustering.start_rows`); the best of ``restarts`` is kept, the first
+    among equals.
 
     ``average``, ``complete`` and ``single`` merge the two nearest clusters, by JSD (bits) or by Hellinger
     distance, until ``k`` are left: the whole tree is returned too, and equals SciPy's where no distances tie
     (:func:`crystal.ops.clustering.link`). They hold 8 n^2 bytes.
 
-    How many clusters there are is not decided here. Rows of few samples differ by chance alone: clusters of
-    such rows are not shown to be different distributions.
+    With ``k="auto"`` the null of one cluster is tested, then of two, and so on, until one is kept at
+    ``alpha``, so that too many come out at a rate of about ``alpha``. The statistic is by how much the
+    objective falls from k to k + 1, 2 k and 4 k clusters, each in the standard deviations of data drawn from
+    the null and clustered alike (parametric bootstrap, McLachlan 1987); the largest counts.
+
+    * With ``counts`` the rows are numbers of samples, and the fall is a likelihood ratio. Null: each row is a
+      sample of its size from the pooled distribution of its cluster. A cluster is one distribution, and the
+      noise of sampling makes none.
+    * Without, rows are exact, and falls are of the logarithm, as by the gap statistic (Tibshirani, Walther
+      and Hastie 2001). Null: each cluster is a cloud without gaps, uniform along the principal axes of its
+      square roots, with the cluster's own centre and covariance.
+
+    ``single`` chains rows and splits off outliers; neither null holds its error rate, and it needs a ``k``.
 
     Parameters
     ----------
     p : array_like, float64 or float32 [n, K]
-        Distributions.
+        Distributions, or counts.
     method : {"kmeans", "average", "complete", "single"}
-    k : int
+    k : int or "auto"
         Clusters, 1 to n. k-means leaves fewer where there are fewer distinct rows.
     geometry : {"js", "hellinger"}
+    counts : bool
+        Whether rows are counts; then they weigh as many samples as they have.
     weights : array_like, float64 [n], optional
-        Weights of the rows in centres and objective, not negative with a positive sum; equal by default.
+        Weights of exact rows in centres and objective, not negative with a positive sum; equal by default.
         A linkage's tree does not use them.
+    alpha : float
+        Level of each test, at least 1 / (draws + 1) and below 1.
+    draws : int
+        Draws of each null.
+    max_k : int
+        Most clusters that ``"auto"`` looks for. If all nulls below are rejected, k is ``max_k``.
     restarts : int
         Starts of k-means, at least 1.
+    resamples : int, optional
+        Resamples for ``stability``; 20 with ``"auto"``, else none by default.
     seed : int
-        Of the counter-based random numbers.
+        Of the counter-based random numbers, 0 to 2^64 - 1.
     threads : int
         0 means CRYSTAL_THREADS, else all cores. Never changes the result; only BLAS, of its own threads, may
-        change last bits of Hellinger distances, and of the chances of starts.
+        change last bits of Hellinger distances.
 
     Returns
     -------
@@ -76,7 +98,7 @@ def cluster_distributions(
     Raises
     ------
     InputError
-        If a row is no distribution, or weights do not fit.
+        If a row is no distribution or has no samples, or weights do not fit.
     SettingsError
         If a setting is unknown or outside its range.
 
@@ -88,49 +110,86 @@ def cluster_distributions(
     ([0, 0, 1, 1], [[0.85, 0.15, 0.0], [0.05, 0.15, 0.8]])
     >>> cluster_distributions(rows, "average", k=2).tree.size.tolist()
     [2, 2, 4]
+    >>> seen = [[9, 1, 0], [8, 2, 0], [1, 1, 8], [0, 2, 8]]
+    >>> cluster_distributions(seen, counts=True).k
+    2
     """
-    rows = as_probabilities(p, ndim=2)
+    sizes: npt.NDArray[np.int64] | None = None
+    if counts:
+        sizes, rows, w = _sampled(p, weights)
+    else:
+        rows = as_probabilities(p, ndim=2)
+        w = _weights(weights, len(rows))
+    _check(method, geometry, k, len(rows))
+    for name, value, holds, expected in (
+        ("alpha", alpha, 1 / (draws + 1) <= alpha < 1 if draws > 0 else False, "1 / (draws + 1) to 1"),
+        ("draws", draws, draws >= 1, "1 or more"),
+        ("max_k", max_k, max_k >= 1, "1 or more"),
+        ("restarts", restarts, restarts >= 1, "1 or more"),
+        ("resamples", resamples, resamples is None or resamples >= 0, "0 or more"),
+        ("seed", seed, 0 <= seed < 2**64, "0 to 2^64 - 1"),
+        ("threads", threads, threads >= 0, "0 or more"),
+    ):
+        if not holds:
+            raise SettingsError("outside its range", where=name, expected=expected, got=repr(value))
+    if method == "single" and k == "auto":
+        raise SettingsError(
+            "no null holds for single linkage, which splits off outliers",
+            where="k",
+            fix="give the number of clusters, or use average linkage",
+        )
+    way = Way(method, geometry, restarts, threads)
+    tests: tuple[NullTest, ...] = ()
+    if k == "auto":
+        partition, tests = choose(rows, w, sizes, way, alpha=alpha, draws=draws, most=max_k, seed=seed)
+    else:
+        (partition,) = way.partitions(rows, w, (int(k),), generator(seed, "data"))
+    labels = partition.labels
+    if resamples is None:
+        resamples = 20 if k == "auto" else 0
+    return Clusters(
+        labels=labels,
+        k=int(labels.max()) + 1,
+        centroids=shares(labels, w) @ rows,
+        sizes=np.bincount(labels, weights=w).astype(np.float64),
+        objective=partition.objective,
+        tree=None if method == "kmeans" else way.tree(rows),
+        tests=tests,
+        stability=stability(rows, w, labels, way, resamples, seed),
+        method=method,
+        geometry=geometry,
+    )
+
+
+def _check(method: str, geometry: str, k: object, rows: int) -> None:
     for name, value, known in (("method", method, Method), ("geometry", geometry, Geometry)):
         if value not in get_args(known):
             raise SettingsError(
                 "unknown setting", where=name, expected=", ".join(get_args(known)), got=repr(value)
             )
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= len(rows):
+    whole = isinstance(k, (int, np.integer)) and not isinstance(k, bool) and 1 <= k <= rows
+    if rows == 0 or not (whole or (isinstance(k, str) and k == "auto")):
         raise SettingsError(
             "the number of clusters is outside its range",
             where="k",
-            expected=f"1 to {len(rows)}",
+            expected=f"1 to {rows}, or 'auto'",
             got=repr(k),
         )
-    if restarts < 1 or threads < 0:
-        raise SettingsError(
-            "restarts are positive and threads not negative",
-            where="cluster_distributions",
-            got=f"restarts={restarts}, threads={threads}",
+
+
+def _sampled(
+    values: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """Return the sizes of samples, their shares, and the sizes as weights."""
+    table = as_counts(values, ndim=2)
+    sizes = table.sum(axis=1)
+    if (sizes == 0).any():
+        raise InputError(
+            "a row has no samples", where=f"p, row {int((sizes == 0).argmax())}", fix="leave such rows out"
         )
-    w = _weights(weights, len(rows))
-    x = rows if geometry == "js" else np.sqrt(rows)
-    if method == "kmeans":
-        tree = None
-        labels = in_order(_best(rows, x, w, int(k), geometry, restarts, seed, threads).labels)
-    else:
-        distances = js_matrix if geometry == "js" else hellinger_matrix
-        tree = Tree(*link(distances(rows, threads=threads), method, overwrite=True))
-        labels = tree.cut(int(k))
-    found = int(labels.max()) + 1
-    member = (labels == np.arange(found)[:, None]) * w
-    sizes = member.sum(axis=1)
-    share = np.divide(member, sizes[:, None], out=np.zeros_like(member), where=sizes[:, None] > 0)
-    return Clusters(
-        labels=labels,
-        k=found,
-        centroids=share @ rows,
-        sizes=sizes,
-        objective=float((w * _costs(x, (share @ x)[labels], geometry)).sum() / w.sum()),
-        tree=tree,
-        method=method,
-        geometry=geometry,
-    )
+    if weights is not None:
+        raise SettingsError("counts weigh as many samples as they have", where="weights")
+    return sizes, table / sizes[:, None], sizes.astype(np.float64)
 
 
 def _weights(weights: npt.ArrayLike | None, rows: int) -> Floats:
@@ -145,59 +204,3 @@ def _weights(weights: npt.ArrayLike | None, rows: int) -> Floats:
             got=str(w.shape),
         )
     return w
-
-
-def _costs(x: Floats, centres: Floats, geometry: str) -> Floats:
-    """Return what every row costs about its own centre [n]; bits in js."""
-    ratio = np.divide(x, centres, out=np.ones_like(x), where=(x > 0) & (centres > 0))
-    terms = x * np.log2(ratio) if geometry == "js" else 0.5 * (x - centres) ** 2
-    result: Floats = terms.sum(axis=1)
-    return result
-
-
-def _best(
-    rows: Floats, x: Floats, w: Floats, k: int, geometry: str, restarts: int, seed: int, threads: int
-) -> Lloyd:
-    roots = np.sqrt(rows) if geometry == "js" else x
-    best: Lloyd | None = None
-    for restart in range(restarts):
-        starts = _starts(roots, w, k, (seed, restart))
-        fit = lloyd(x, w, x[starts], geometry, threads=threads)
-        if best is None or fit.objective < best.objective:
-            best = fit
-    assert best is not None  # noqa: S101 - restarts is at least 1
-    return best
-
-
-def _starts(roots: Floats, w: Floats, k: int, stream: tuple[int, int]) -> list[int]:
-    """Draw rows by greedy k-means++: of a few candidates the one that lowers the sum most is taken.
-
-    Chances go with the squared Hellinger distance in both geometries: one product of matrices a step, and
-    KL(p || q) to a row would be infinite wherever the row has a zero.
-    """
-    trials = 2 + int(math.log(k))
-    chosen = [_draw(np.cumsum(w), stream, 0, 0)]
-    nearest = _apart(roots, chosen)[:, 0]
-    for step in range(1, k):
-        chances = w * nearest
-        if not chances.sum() > 0:  # no more distinct rows: any will do, its cluster stays empty
-            chances = w
-        total = np.cumsum(chances)
-        candidates = [_draw(total, stream, step, trial) for trial in range(trials)]
-        lowered = np.minimum(nearest[:, None], _apart(roots, candidates))
-        best = int((w @ lowered).argmin())
-        chosen.append(candidates[best])
-        nearest = lowered[:, best]
-    return chosen
-
-
-def _apart(roots: Floats, chosen: list[int]) -> Floats:
-    """Return the squared Hellinger distance of every row from some of them [n, chosen]."""
-    apart: Floats = np.maximum(1.0 - roots @ roots[chosen].T, 0.0)
-    return apart
-
-
-def _draw(total: Floats, stream: tuple[int, int], step: int, trial: int) -> int:
-    """Return a row by running sums of chances: a function of seed, restart, step and trial."""
-    uniform = stream_key("k-means++", *stream, step, trial) / 2**64
-    return int(np.searchsorted(total, uniform * total[-1], side="right").clip(0, len(total) - 1))

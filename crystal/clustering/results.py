@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,21 @@ class Tree:
         return in_order(np.array(parent[:n]))
 
 
+class NullTest(NamedTuple):
+    """Whether ``k`` clusters are enough: a test of what more would explain."""
+
+    k: int
+    """Clusters under the null."""
+    drop: float
+    """By how much the objective falls from k to k + 1 clusters."""
+    chance: float
+    """Mean of the same over the draws of the null."""
+    p: float
+    """(draws whose statistic reaches that of the data + 1) / (draws + 1)."""
+    draws: int
+    """Draws of the null."""
+
+
 @dataclass(frozen=True, eq=False)
 class Clusters:
     """What :func:`crystal.cluster_distributions` found."""
@@ -56,6 +72,12 @@ class Clusters:
     """Mean cost of a row about the centre of its cluster, as k-means counts it, whatever the method."""
     tree: Tree | None
     """The whole tree of a linkage, None for k-means."""
+    tests: tuple[NullTest, ...]
+    """The tests that chose ``k``, from one cluster on, to the first null that was kept; empty where ``k`` was
+    given."""
+    stability: float | None
+    """Mean adjusted Rand index between the labels and those of clusters made of 0.8 of the rows; None for one
+    cluster, or where it was not asked for."""
     method: str
     """As it was asked for."""
     geometry: str

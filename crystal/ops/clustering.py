@@ -145,12 +145,7 @@ def lloyd(
     >>> lloyd(rows, [1, 1, 1], [rows[0], rows[2]], "js").labels.tolist()
     [0, 0, 1]
     """
-    if geometry not in ("js", "hellinger") or limit < 1 or threads < 0:
-        raise SettingsError(
-            "a fit needs a known geometry, a positive limit and threads that are not negative",
-            where="lloyd",
-            got=f"geometry={geometry!r}, limit={limit}, threads={threads}",
-        )
+    _check(geometry, limit, threads, "lloyd")
     rows = np.ascontiguousarray(x, dtype=np.float64)
     masses = np.ascontiguousarray(weights, dtype=np.float64)
     centroids = np.ascontiguousarray(start, dtype=np.float64)
@@ -167,11 +162,131 @@ def lloyd(
             expected="[n, K], [n] and [k, K] with k from 1 to n",
             got=f"{rows.shape}, {masses.shape}, {centroids.shape}",
         )
-    for name, array in (("x", rows), ("weights", masses), ("start", centroids)):
+    _check_values("lloyd", x=rows, weights=masses, start=centroids)
+    return Lloyd(*load().kmeans(rows, masses, centroids, geometry, limit, threads, path == "scalar"))
+
+
+def start_rows(
+    roots: npt.ArrayLike, weights: npt.ArrayLike, uniforms: npt.ArrayLike, *, path: Path = "fastest"
+) -> Integers:
+    """Choose rows to start k-means from: greedy k-means++ (Arthur and Vassilvitskii 2007).
+
+    Of ``trials`` candidates each the one that lowers the sum most is taken. Chances are in proportion to the
+    weight times the squared Hellinger distance from the nearest start so far, in any geometry: it bounds the
+    JSD from both sides, where KL(p || q) to a row is infinite wherever the row has a zero.
+
+    Parameters
+    ----------
+    roots : array_like, float64 [n, K]
+        Square roots of distributions.
+    weights : array_like, float64 [n]
+        Not negative.
+    uniforms : array_like, float64 [k, trials]
+        Random numbers in [0, 1): the choice is a function of them.
+    path : {"fastest", "scalar"}
+        Which code runs, as for :func:`link`.
+
+    Returns
+    -------
+    ndarray, int64 [k]
+        Rows; some twice where fewer than k are distinct.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not match.
+
+    Examples
+    --------
+    >>> start_rows([[1.0, 0.0], [0.0, 1.0]], [1, 1], [[0.9], [0.9]]).tolist()
+    [1, 0]
+    """
+    rows, masses, random = (np.ascontiguousarray(a, dtype=np.float64) for a in (roots, weights, uniforms))
+    if rows.ndim != 2 or masses.shape != rows.shape[:1] or random.ndim != 2 or 0 in (len(rows), random.size):
+        raise InputError(
+            "rows, weights and random numbers do not match",
+            where="start_rows",
+            expected="[n, K], [n] and [k, trials]",
+            got=f"{rows.shape}, {masses.shape}, {random.shape}",
+        )
+    result: Integers = load().kmeans_starts(rows, masses, random, path == "scalar")
+    return result
+
+
+def best_lloyd(
+    p: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    uniforms: npt.ArrayLike,
+    geometry: str,
+    *,
+    limit: int = 300,
+    threads: int = 0,
+) -> Lloyd:
+    """Run :func:`lloyd` from several choices of :func:`start_rows` and return the best end.
+
+    Parameters
+    ----------
+    p : array_like, float64 [n, K]
+        Distributions, in either geometry.
+    weights : array_like, float64 [n]
+        Not negative.
+    uniforms : array_like, float64 [runs, k, trials]
+        Random numbers in [0, 1); 1 <= k <= n.
+    geometry, limit, threads
+        As of :func:`lloyd`.
+
+    Returns
+    -------
+    Lloyd
+        Of the run with the lowest objective, the first among equals.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not match, or values outside 0 to 1.
+    SettingsError
+        As :func:`lloyd`.
+
+    Examples
+    --------
+    >>> best_lloyd([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], [1, 1, 1], [[[0.5], [0.5]]], "js").labels.tolist()
+    [0, 0, 1]
+    """
+    _check(geometry, limit, threads, "best_lloyd")
+    rows, masses, random = (np.ascontiguousarray(a, dtype=np.float64) for a in (p, weights, uniforms))
+    if (
+        rows.ndim != 2
+        or masses.shape != rows.shape[:1]
+        or random.ndim != 3
+        or random.size == 0
+        or random.shape[1] > len(rows)
+    ):
+        raise InputError(
+            "rows, weights and random numbers do not match",
+            where="best_lloyd",
+            expected="[n, K], [n] and [runs, k, trials] with k from 1 to n",
+            got=f"{rows.shape}, {masses.shape}, {random.shape}",
+        )
+    _check_values("best_lloyd", p=rows, weights=masses)
+    roots = np.sqrt(rows)
+    x = rows if geometry == "js" else roots
+    return Lloyd(*load().kmeans_best(x, roots, masses, random, geometry, limit, threads, False))
+
+
+def _check(geometry: str, limit: int, threads: int, where: str) -> None:
+    if geometry not in ("js", "hellinger") or limit < 1 or threads < 0:
+        raise SettingsError(
+            "a fit needs a known geometry, a positive limit and threads that are not negative",
+            where=where,
+            got=f"geometry={geometry!r}, limit={limit}, threads={threads}",
+        )
+
+
+def _check_values(where: str, **arrays: Floats) -> None:
+    for name, array in arrays.items():
         # NaN fails the comparison.
         most = np.inf if name == "weights" else 1.0 + 1e-6
         if not (array.size == 0 or (array.min() >= 0 and array.max() <= most and array.max() < np.inf)):
             raise InputError(
-                "weights are finite and not negative, other values are 0 to 1", where=f"lloyd, {name}"
+                "weights are finite and not negative, other values are 0 to 1", where=f"{where}, {name}"
             )
-    return Lloyd(*load().kmeans(rows, masses, centroids, geometry, limit, threads, path == "scalar"))

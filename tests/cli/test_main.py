@@ -23,6 +23,7 @@ VERBS = (
     "merge",
     "classify",
     "compare",
+    "cluster",
     "report",
     "convert",
     "sample",

@@ -15,7 +15,7 @@ from scipy.spatial.distance import pdist, squareform
 from crystal import cluster_distributions
 from crystal.clustering.results import Clusters
 from crystal.errors import CrystalError
-from crystal.ops.clustering import link, lloyd
+from crystal.ops.clustering import best_lloyd, link, lloyd, start_rows
 from crystal.statistics.divergence import divergence_matrix, js_information, kl
 
 METHODS = ["kmeans", "average", "complete", "single"]
@@ -245,3 +245,46 @@ def test_bounds_leave_out_no_row_that_moves(geometry: str, limit: int) -> None:
     own = centres[labels]
     direct = (x * np.log2(x / own)).sum(1) if geometry == "js" else 0.5 * ((x - own) ** 2).sum(1)
     assert fit.objective == pytest.approx(float(w @ direct), rel=1e-10)
+
+
+def test_starts_are_drawn_by_weight_and_distance() -> None:
+    """In NumPy: chances weight x squared distance from the nearest start, the best of the candidates."""
+    rng = np.random.default_rng(0)
+    roots = np.sqrt(rng.dirichlet(np.ones(5), size=50))
+    w, uniforms = rng.uniform(0.0, 2.0, 50), rng.random((6, 3))
+    starts = start_rows(roots, w, uniforms)
+    assert start_rows(roots, w, uniforms, path="scalar").tolist() == starts.tolist()
+    nearest = np.ones(50)
+    for step in range(6):
+        total = np.cumsum(w * nearest)
+        drawn = np.searchsorted(total, uniforms[step] * total[-1], side="right")[: 1 if step == 0 else 3]
+        lowered = [np.minimum(nearest, 1 - roots @ roots[i]) for i in drawn]
+        best = int(np.argmin([w @ one for one in lowered]))
+        assert starts[step] == drawn[best]
+        nearest = np.maximum(lowered[best], 0.0)
+
+
+def test_starts_without_choice() -> None:
+    assert start_rows([[1.0], [1.0]], [0.0, 1.0], [[0.0], [0.99], [0.5]]).tolist() == [1, 1, 1]
+    for bad in (([[1.0]], [1.0], [0.5]), ([[1.0]], [1.0, 1.0], [[0.5]]), (np.zeros((0, 1)), [], [[0.5]])):
+        with pytest.raises(CrystalError, match="do not match"):
+            start_rows(*bad)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_the_best_of_some_runs_is_kept(geometry: str) -> None:
+    rng = np.random.default_rng(5)
+    p, w, uniforms = rng.dirichlet(np.ones(4), size=40), rng.uniform(0.5, 1.5, 40), rng.random((6, 5, 2))
+    x = p if geometry == "js" else np.sqrt(p)
+    runs = [lloyd(x, w, x[start_rows(np.sqrt(p), w, one)], geometry) for one in uniforms]
+    best = runs[int(np.argmin([run.objective for run in runs]))]
+    found = best_lloyd(p, w, uniforms, geometry)
+    assert len({run.objective for run in runs}) > 1
+    assert found.objective == best.objective
+    assert found.labels.tobytes() == best.labels.tobytes()
+    assert found.centroids.tobytes() == best.centroids.tobytes()
+    for bad in (uniforms[0], uniforms[:0], rng.random((1, 41, 2))):
+        with pytest.raises(CrystalError, match="do not match"):
+            best_lloyd(p, w, bad, geometry)
+    with pytest.raises(CrystalError, match="0 to 1"):
+        best_lloyd(p * 2, w, uniforms, geometry)

@@ -31,4 +31,19 @@ KmeansFit kmeans(std::span<const double> x, std::span<const double> weights, con
                  std::size_t limit, std::size_t threads, std::span<double> centroids,
                  std::span<std::int32_t> labels, StopFlag stop);
 
+// Greedy k-means++ (Arthur and Vassilvitskii 2007): start after start, the best of `trials` rows drawn with
+// chances weight x (1 - product with the nearest start so far). roots [rows, options]: square roots of
+// distributions; uniforms [starts, trials] in [0, 1).
+void kmeans_starts(std::span<const double> roots, std::span<const double> weights, std::size_t options,
+                   std::span<const double> uniforms, std::size_t trials, bool portable,
+                   std::span<std::int64_t> starts, StopFlag stop);
+
+// The best of some runs, the first among equals, each from starts of its own: uniforms [runs, clusters,
+// trials].
+KmeansFit kmeans_best(std::span<const double> x, std::span<const double> roots,
+                      std::span<const double> weights, const KmeansShape& shape,
+                      std::span<const double> uniforms, std::size_t trials, std::size_t limit,
+                      std::size_t threads, std::span<double> centroids, std::span<std::int32_t> labels,
+                      StopFlag stop);
+
 }  // namespace crystal

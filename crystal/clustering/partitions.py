@@ -1,0 +1,106 @@
+"""One way of making partitions: the method, the geometry, and what both need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from crystal.clustering.results import Floats, Tree, in_order
+from crystal.ops.clustering import best_lloyd, link
+from crystal.ops.divergence_matrix import hellinger_matrix, js_matrix
+from crystal.ops.resampling import stream_key
+
+Labels = npt.NDArray[np.int32]
+
+
+class Partition(NamedTuple):
+    """Rows in clusters."""
+
+    labels: Labels
+    objective: float
+    """Mean cost of a row about the centre of its cluster."""
+
+
+def generator(seed: int, *words: str | int) -> np.random.Generator:
+    """Return random numbers that are a function of the seed and of what they are for."""
+    return np.random.Generator(np.random.Philox(key=[seed, stream_key("clusters", *words)]))
+
+
+@dataclass(frozen=True)
+class Way:
+    """How rows are put into clusters."""
+
+    method: str
+    geometry: str
+    restarts: int
+    threads: int
+
+    def tree(self, rows: Floats) -> Tree:
+        """Return the tree of a linkage of distributions [n, K]."""
+        distances = js_matrix if self.geometry == "js" else hellinger_matrix
+        return Tree(*link(distances(rows, threads=self.threads), self.method, overwrite=True))
+
+    def partitions(
+        self, rows: Floats, w: Floats, ks: Sequence[int], random: np.random.Generator
+    ) -> list[Partition]:
+        """Return a partition of distributions [n, K] with weights [n] for each number of clusters."""
+        if self.method == "kmeans":
+            labels = [in_order(self._best(rows, w, k, random)) for k in ks]
+        else:
+            tree = self.tree(rows)
+            labels = [tree.cut(k) for k in ks]
+        return [Partition(one, self.objective(rows, w, one)) for one in labels]
+
+    def objective(self, rows: Floats, w: Floats, labels: Labels) -> float:
+        """Return the mean cost of a row about the mean of its cluster; bits in ``js``."""
+        x = rows if self.geometry == "js" else np.sqrt(rows)
+        own = (shares(labels, w) @ x)[labels]
+        if self.geometry == "js":
+            terms = x * np.log2(np.divide(x, own, out=np.ones_like(x), where=(x > 0) & (own > 0)))
+        else:
+            terms = 0.5 * (x - own) ** 2
+        return float((w * terms.sum(axis=1)).sum() / w.sum())
+
+    def _best(self, rows: Floats, w: Floats, k: int, random: np.random.Generator) -> Labels:
+        uniforms = random.random((self.restarts, k, 2 + int(math.log(k))))
+        return best_lloyd(rows, w, uniforms, self.geometry, threads=self.threads).labels
+
+
+def shares(labels: Labels, w: Floats) -> Floats:
+    """Return each row's share in the mean of its cluster [k, n]; 0 in a cluster without weight."""
+    member = (labels == np.arange(int(labels.max()) + 1)[:, None]) * w
+    total = member.sum(axis=1, keepdims=True)
+    result: Floats = np.divide(member, total, out=np.zeros_like(member), where=total > 0)
+    return result
+
+
+def adjusted_rand_index(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Return how far two labellings of the same rows agree, less what chance gives (Hubert and Arabie 1985).
+
+    Returns
+    -------
+    float
+        1 for the same partition, 0 on average for unrelated ones; 1 where neither divides anything.
+
+    Examples
+    --------
+    >>> adjusted_rand_index([0, 0, 1, 1], [1, 1, 0, 0])
+    1.0
+    >>> round(adjusted_rand_index([0, 0, 1, 1], [0, 1, 0, 1]), 2)
+    -0.5
+    """
+    a, b = np.unique(first, return_inverse=True)[1], np.unique(second, return_inverse=True)[1]
+    both = np.bincount(a * (int(b.max()) + 1) + b)
+
+    def pairs(counts: npt.NDArray[np.int64]) -> float:
+        return float((counts * (counts - 1)).sum()) / 2
+
+    together, one, other = pairs(both), pairs(np.bincount(a)), pairs(np.bincount(b))
+    expected = one * other / max(len(a) * (len(a) - 1) / 2, 1.0)
+    most = (one + other) / 2
+    return 1.0 if most == expected else (together - expected) / (most - expected)
