@@ -30,6 +30,7 @@ def analyze(
     checkpoints: Sequence[str] = (),
     on_error: str = "raise",
     allow_duplicates: bool = False,
+    sequences: bool = False,
     alpha: float = 0.05,
     seed: int = 0,
     order: Sequence[str] = (),
@@ -63,6 +64,9 @@ def analyze(
         Stop at the first bad record, or refuse it, count it and go on.
     allow_duplicates : bool
         Count a content again that comes twice, such as two equal files.
+    sequences : bool
+        Look at the texts themselves too: n-gram diversity, repetition, compression, overlap. The measurement
+        then holds some of the texts.
     alpha : float
         Level of every test and, as 1 - alpha, of every interval; in (0, 0.5).
     seed : int
@@ -113,6 +117,7 @@ def analyze(
         checkpoints=checkpoints,
         on_error=on_error,
         allow_duplicates=allow_duplicates,
+        sequences=sequences,
         progress=progress,
     )
     report = classify_measurement(
@@ -133,6 +138,7 @@ def read_and_measure(
     checkpoints: Sequence[str] = (),
     on_error: str = "raise",
     allow_duplicates: bool = False,
+    sequences: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Measurement, Rejections]:
     """Read samples and count them; the arguments are those of :func:`analyze`.
@@ -159,7 +165,7 @@ def read_and_measure(
         mapping=mapping,
         checkpoints=checkpoints,
     )
-    measurement = measure(stream, allow_duplicates=allow_duplicates, progress=progress)
+    measurement = measure(stream, allow_duplicates=allow_duplicates, sequences=sequences, progress=progress)
     _refuse_empty(measurement, stream)
     return measurement, stream.rejections
 

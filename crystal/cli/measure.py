@@ -30,6 +30,7 @@ def measure(
     checkpoint: options.CheckpointRules = None,
     on_error: options.OnError = "collect",
     allow_duplicates: options.AllowDuplicates = False,
+    sequences: options.Sequences = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -54,6 +55,7 @@ def measure(
             checkpoints=tuple(checkpoint or ()),
             on_error=on_error,
             allow_duplicates=allow_duplicates,
+            sequences=sequences,
             progress=progress,
         )
     if rejected := write_rejected(rejections, out):

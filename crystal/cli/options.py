@@ -70,6 +70,14 @@ OnError = Annotated[
 AllowDuplicates = Annotated[
     bool, typer.Option("--allow-duplicates", help="Count what comes twice again, instead of refusing it.")
 ]
+Sequences = Annotated[
+    bool,
+    typer.Option(
+        "--sequences",
+        help="Look at the texts themselves too: n-gram diversity, repetition, overlap. The measurement then "
+        "holds some of the texts.",
+    ),
+]
 
 Model = Annotated[
     str,

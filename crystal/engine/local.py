@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crystal.engine import grouping
@@ -10,7 +10,7 @@ from crystal.engine.extraction import Extractor
 from crystal.errors import SettingsError
 from crystal.readers.stream import SampleStream, read
 from crystal.states.measurement import Measurement
-from crystal.states.sections import FIELDS
+from crystal.states.sections import optional_fields
 from crystal.tasks.rules import AnswerRule, parse_rule
 from crystal.tasks.task import TaskSuite
 
@@ -24,6 +24,7 @@ def measure(
     tasks: Any = None,
     answer: str | AnswerRule | None = None,
     allow_duplicates: bool = False,
+    sequences: bool = False,
     progress: Progress | None = None,
     **reading: Any,
 ) -> Measurement:
@@ -37,6 +38,8 @@ def measure(
         As for :func:`crystal.read`, where ``samples`` is not a stream yet.
     allow_duplicates : bool
         Count a content again that was already counted, such as two equal files.
+    sequences : bool
+        Keep sums over the words of the samples and some of their texts too (``Measurement.sequences``).
     progress : callable, optional
         Called after each batch with ``"reading"``, bytes read and bytes to read (rows read and None for
         objects).
@@ -69,10 +72,12 @@ def measure(
     (('heads', 'tails'), [[[1, 1]]], [[1]])
     """
     stream = _as_stream(samples, tasks, answer, reading)
-    measurement = Measurement(tasks=stream.tasks.options(), settings={"answer": str(stream.answer)})
+    settings = {"answer": str(stream.answer), **({"sequences": "yes"} if sequences else {})}
+    measurement = Measurement(tasks=stream.tasks.options(), settings=settings)
+    fields = optional_fields(sequences=sequences)
     extractor = Extractor(stream.tasks, stream.answer)
     for batch in stream.counting():
-        measurement.update(columns_of(batch, extractor))
+        measurement.update(columns_of(batch, extractor, fields))
         if progress is not None:
             if stream.bytes_total:
                 progress("reading", stream.bytes_read, stream.bytes_total)
@@ -86,7 +91,7 @@ def measure(
     return measurement
 
 
-def columns_of(batch: Any, extractor: Extractor) -> dict[str, Any]:
+def columns_of(batch: Any, extractor: Extractor, fields: Sequence[str] = ()) -> dict[str, Any]:
     """Return the columns under which a batch of the sample table is counted."""
     keys = {
         "checkpoint": grouping.checkpoint_keys(batch),
@@ -99,7 +104,7 @@ def columns_of(batch: Any, extractor: Extractor) -> dict[str, Any]:
     decoding = batch.column("decoding")
     if decoding.null_count < len(decoding):
         columns["decoding"] = grouping.decoding_texts(decoding)
-    for name in FIELDS:
+    for name in fields:
         if (column := batch.column(name)).null_count < len(column):
             columns[name] = column
     return columns

@@ -10,8 +10,10 @@ import msgspec
 from crystal.errors import InputError
 from crystal.phases.ladder import judge
 from crystal.phases.results import Inputs, LadderResult, PhaseReport
+from crystal.phases.sequences import sequence_result
 from crystal.phases.settings import Settings
 from crystal.phases.tokens import token_result
+from crystal.states.sequence_cells import sequence_cells
 from crystal.states.token_cells import token_cells
 
 if TYPE_CHECKING:
@@ -81,12 +83,14 @@ def classify(
             progress("judging tasks", done, total)
 
     tokens = token_cells(measurement.tokens)
+    texts = sequence_cells(measurement.sequences)
     results: dict[str, LadderResult] = {}
     for ladder, tasks in names.items():
         tables = [measurement.table(ladder, task, settings.order) for task in tasks]
         results[ladder] = judge(tables, settings, tick)
         names_in_order = [rung.name for rung in ladders[ladder]]
         results[ladder].tokens = token_result(tokens.get(ladder, {}), names_in_order, settings)
+        results[ladder].sequences = sequence_result(texts.get(ladder, {}), names_in_order, settings)
     return PhaseReport(
         crystal_version=version(),
         settings=stated(settings, measurement),

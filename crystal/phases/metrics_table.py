@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from crystal.phases.results import FamilyResult, Metric, PhaseReport, TokenGroup
+    from crystal.phases.results import FamilyResult, Metric, PhaseReport, SequenceGroup, TokenGroup
 
 METRICS_SCHEMA_VERSION = "1.0"
 
@@ -19,8 +19,9 @@ def metrics_schema() -> pa.Schema:
     """Return the schema of :func:`metrics_table`.
 
     ``kind`` is ``checkpoint`` (then ``checkpoint`` and ``phase`` are set) or ``transition`` (then ``from``,
-    ``to`` and ``verdict`` are); metrics of tokens have neither phase nor verdict. ``family`` is null for all
-    prompts of a task together. The other columns are the fields of :class:`crystal.phases.results.Metric`.
+    ``to`` and ``verdict`` are); metrics of tokens and texts have neither phase nor verdict, and
+    those over the texts of all prompts together end in ``_across``. ``family`` is null for all prompts of a
+    task together. The other columns are the fields of :class:`crystal.phases.results.Metric`.
     """
     import pyarrow as pa
 
@@ -86,7 +87,9 @@ def metrics_table(report: PhaseReport) -> pa.Table:
 def _rows(report: PhaseReport) -> Iterator[dict[str, Any]]:
     for ladder, result in report.ladders.items():
         for task, group in (result.tokens.tasks if result.tokens else {}).items():
-            yield from _token_rows({"ladder": ladder, "task": task}, group)
+            yield from _group_rows({"ladder": ladder, "task": task}, group)
+        for task, texts in (result.sequences.tasks if result.sequences else {}).items():
+            yield from _group_rows({"ladder": ladder, "task": task}, texts)
         for task, task_result in result.tasks.items():
             place = {"ladder": ladder, "task": task}
             yield from _family_rows({**place, "family": None}, task_result)
@@ -103,9 +106,13 @@ def _family_rows(place: dict[str, Any], result: FamilyResult) -> Iterator[dict[s
         yield from _metric_rows({**here, "verdict": transition.verdict}, transition.metrics)
 
 
-def _token_rows(place: dict[str, Any], group: TokenGroup) -> Iterator[dict[str, Any]]:
+def _group_rows(place: dict[str, Any], group: TokenGroup | SequenceGroup) -> Iterator[dict[str, Any]]:
     for name, checkpoint in group.checkpoints.items():
-        metrics = {**checkpoint.per_input, **checkpoint.across_input}
+        across = {
+            f"{key}_across" if key in checkpoint.per_input else key: metric
+            for key, metric in checkpoint.across_input.items()
+        }
+        metrics = {**checkpoint.per_input, **across}
         yield from _metric_rows({**place, "kind": "checkpoint", "checkpoint": name}, metrics)
     for step in group.transitions:
         yield from _metric_rows(

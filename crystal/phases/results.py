@@ -248,6 +248,51 @@ class TokenResult(TokenGroup, kw_only=True):
     tasks: dict[str, TokenGroup] = {}
 
 
+class SequenceCheckpoint(msgspec.Struct, kw_only=True):
+    """The texts of one checkpoint on all tasks, or on one."""
+
+    samples: int
+    words: int
+    prompts: int
+    kept: float
+    """The share of the samples whose text is among those that the n-gram metrics were computed from."""
+    per_input: dict[str, Metric] = {}
+    """Over the samples of each prompt, then averaged over prompts."""
+    across_input: dict[str, Metric] = {}
+    """Over the samples of all prompts together, each with the same budget."""
+
+
+class SequenceTransition(msgspec.Struct, kw_only=True):
+    """What changed in the texts between two neighbouring checkpoints."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    metrics: dict[str, Metric] = {}
+    """``overlap_texts`` and ``overlap_n``, with what they are where nothing differs, and the names of
+    ``per_input``, each with ``_change`` (later less earlier)."""
+
+
+class SequenceGroup(msgspec.Struct, kw_only=True):
+    """The texts of some tasks."""
+
+    budgets: dict[str, int]
+    """What is drawn of each prompt at every checkpoint: ``texts``, n-grams by their n, ``bytes``."""
+    prompts: int
+    """Prompts with samples at every checkpoint that has any."""
+    left_out: int
+    """Prompts without."""
+    checkpoints: dict[str, SequenceCheckpoint]
+    transitions: list[SequenceTransition]
+
+
+class SequenceResult(SequenceGroup, kw_only=True):
+    """The texts of a ladder: all tasks together (each prompt of each counts the same), and each alone."""
+
+    unit: Literal["words", "tokens", "mixed"]
+    """What n-grams are made of: words between white space, or token ids where samples have no text."""
+    tasks: dict[str, SequenceGroup] = {}
+
+
 class LadderCheckpoint(msgspec.Struct, kw_only=True):
     """One rung, with the phase that most of its decided tasks are in."""
 
@@ -279,7 +324,8 @@ class LadderResult(msgspec.Struct, kw_only=True):
     change_scan: ChangeScan | None = None
     tokens: TokenResult | None = None
     """Where samples have log-probabilities or entropies of their tokens."""
-    sequences: dict[str, Any] | None = None
+    sequences: SequenceResult | None = None
+    """Where the measurement has looked at the texts themselves (``--sequences``)."""
     sensitivity: dict[str, Any] = {}
     controls: dict[str, Any] = {}
     checkpoints: list[LadderCheckpoint]

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from crystal.phases.results import ClauseResult, LadderResult, PhaseReport, Verdict
 from crystal.report import words
 from crystal.report.figures import counts_figure
+from crystal.report.html_sequences import sequences_section
 from crystal.report.html_task import chip, table, task_details
 from crystal.report.html_tokens import tokens_section
 from crystal.report.markup import Child, Markup, join, tag
@@ -97,7 +98,7 @@ def _ladder(index: int, name: str, ladder: LadderResult, alpha: float) -> Markup
         _change_points(ladder, label),
         _tasks(index, ladder, label, alpha),
         tokens_section(ladder.tokens, label),
-        _mapping("Sequences", ladder.sequences),
+        sequences_section(ladder.sequences, label),
         _mapping("Sensitivity of the verdict", ladder.sensitivity),
         _mapping("Controls", ladder.controls),
         aria_labelledby=f"ladder-{index}",

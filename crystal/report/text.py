@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from crystal.phases.results import LadderResult, Metric, PhaseReport, TokenResult
+from crystal.phases.results import LadderResult, Metric, PhaseReport, SequenceResult, TokenResult
 from crystal.report import words
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def _print_ladder(ladder: LadderResult, console: Console) -> None:
     )
     if ladder.tokens is not None:
         print_tokens(ladder.tokens, label, console)
+    if ladder.sequences is not None:
+        print_sequences(ladder.sequences, label, console)
     if sought := words.scan_words(ladder):
         console.print(_plain(sought))
         console.print()
@@ -171,6 +173,35 @@ def print_tokens(tokens: TokenResult, label: dict[str, str], console: Console) -
             )
             for step in tokens.transitions
             if step.paired
+        ],
+    )
+
+
+def print_sequences(sequences: SequenceResult, label: dict[str, str], console: Console) -> None:
+    """Print the diversity of the texts at each checkpoint, and what neighbours share."""
+
+    def cell(metric: Metric | None) -> str:
+        if metric is None or metric.value is None:
+            return words.NONE
+        null = f" (null {words.number(metric.null)})" if metric.null is not None else ""
+        return words.number(metric.value) + null
+
+    names = ("distinct_texts", "distinct_1", "distinct_3", "repetition_3", "compression_ratio")
+    _print_rows(
+        console,
+        ("texts", "samples", *(words.spelled(name) for name in names)),
+        [
+            (label.get(name, name), f"{rung.samples:,}", *(cell(rung.per_input.get(key)) for key in names))
+            for name, rung in sequences.checkpoints.items()
+        ],
+    )
+    shared = ("overlap_texts", "overlap_1", "overlap_3")
+    _print_rows(
+        console,
+        ("change of texts", *(words.spelled(name) for name in shared)),
+        [
+            (words.step_words(step.from_, step.to, label), *(cell(step.metrics.get(key)) for key in shared))
+            for step in sequences.transitions
         ],
     )
 

@@ -112,6 +112,25 @@ ABOUT_TOKENS = (
     "over prompts; intervals come from how sequences of one prompt vary."
 )
 
+ABOUT_SEQUENCES = {
+    unit: f"Of the texts themselves, n-grams of {things}. A number of draws, the same for every prompt and "
+    "checkpoint, makes them comparable: distinct-n, n-gram entropy and overlap are what is expected of so "
+    "many draws of a prompt's n-grams. Repetition is within each sample. The null of an overlap is what two "
+    "sets of draws from both checkpoints together would share."
+    for unit, things in (
+        ("words", "words between white space"),
+        ("tokens", "token ids"),
+        ("mixed", "words, and of token ids where a sample has no text: compare with care"),
+    )
+}
+"""What the section about texts shows, by what n-grams are made of."""
+
+
+def prompts_words(prompts: int, left_out: int) -> str:
+    """Say which prompts take part."""
+    text = f"{many(prompts, 'prompt')} with samples at every checkpoint"
+    return text + (f"; {left_out} left out." if left_out else ".")
+
 
 def spelled(name: str) -> str:
     """Turn a metric's name into words."""

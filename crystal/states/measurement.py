@@ -31,6 +31,7 @@ from crystal.states.sections import (
     pack_states,
     unpack_states,
 )
+from crystal.states.sequence_sample import SequenceSample
 from crystal.states.tables import TaskTable
 from crystal.states.task_options import TaskOptions
 from crystal.states.token_sums import TokenSums
@@ -69,6 +70,8 @@ class Measurement:
         (checkpoint, task, decoding) to samples, where the decoding settings are known.
     tokens : TokenSums
         (checkpoint, task, prompt) to sums over tokens, where log-probabilities or entropies are known.
+    sequences : SequenceSample
+        (checkpoint, task, prompt) to sums over words and some of the texts, where they were asked for.
     manifest : Manifest
         Which rows of which contents were counted, the inputs, and how many rows were accepted and refused.
 
@@ -105,6 +108,7 @@ class Measurement:
     exact: DistributionTable = _state_named("exact")
     decodings: CountTable = _state_named("decodings")
     tokens: TokenSums = _state_named("tokens")
+    sequences: SequenceSample = _state_named("sequences")
 
     @property
     def nbytes(self) -> int:
@@ -133,7 +137,8 @@ class Measurement:
             invalid). With ``probability`` (float64 in [0, 1]) the rows are exact distributions; else they are
             samples, where ``count`` (int64) may say how often each was seen, ``decoding`` (string, null where
             unknown) how it was drawn, and ``logprobs`` and ``entropies`` (lists of float32, nats, null where
-            unknown) what its tokens were given; ``count`` and those lists do not go together.
+            unknown) what its tokens were given, ``text`` (string) and ``tokens`` (lists of integers) what it
+            says; ``count`` and those columns do not go together.
 
         Raises
         ------

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from crystal.errors import StateError
 from crystal.states.count_table import CountTable
 from crystal.states.distribution_table import DistributionTable
+from crystal.states.sequence_sample import SequenceSample
 from crystal.states.token_sums import TokenSums
 
 CELL = ("checkpoint", "task", "prompt")
@@ -58,6 +59,8 @@ class Optional(NamedTuple):
     make: Callable[[], OptionalState]
     fields: tuple[str, ...]
     """Columns of a batch that it is filled from; null where a row has none."""
+    on_request: bool = False
+    """Filled only where a user asks for it."""
 
 
 REQUIRED: Mapping[str, Callable[[], State]] = {
@@ -69,6 +72,7 @@ REQUIRED: Mapping[str, Callable[[], State]] = {
 
 OPTIONAL: Mapping[str, Optional] = {
     "tokens": Optional(TokenSums, ("logprobs", "entropies")),
+    "sequences": Optional(SequenceSample, ("text", "tokens"), on_request=True),
 }
 """States that stand in a file where they hold something, in this order and behind the required ones: so a
 file without them is the same bytes whether or not crystal knows of the state."""
@@ -77,6 +81,13 @@ WRITTEN = (*REQUIRED, *OPTIONAL)
 """All states in the order of the file."""
 FIELDS = tuple(field for state in OPTIONAL.values() for field in state.fields)
 """All columns that optional states are filled from."""
+
+
+def optional_fields(*, sequences: bool) -> tuple[str, ...]:
+    """Return the columns that optional states are filled from, those on request only where asked for."""
+    return tuple(
+        field for state in OPTIONAL.values() if sequences or not state.on_request for field in state.fields
+    )
 
 
 def new_states() -> dict[str, State]:

@@ -14,6 +14,7 @@ from crystal.states.count_table import CountTable
 from crystal.states.distribution_table import DistributionTable
 from crystal.states.measurement import Measurement
 from crystal.states.ngram_table import NgramTable
+from crystal.states.sequence_sample import SequenceSample
 from crystal.states.sequence_table import SequenceTable
 from crystal.states.task_options import TaskOptions
 from crystal.states.token_sums import CELL, TokenSums
@@ -200,3 +201,23 @@ def _count_sequences(state: SequenceTable, batch: list[tuple[str, list[int], int
     values = np.array([x for row in rows for x in row], np.int32)
     offsets = np.cumsum([0, *map(len, rows)])
     state.update(values, offsets, {"task": list(tasks)}, counts=np.array(counts))
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "cc", "\u2003", "é"]), max_size=6).map(" ".join)
+
+
+@QUICK
+@given(batches=batches_of(st.tuples(TEXT, WORDS)))
+@pytest.mark.parametrize("budget", [8, 1 << 15])
+def test_sequence_sample(budget: int, batches: list[list[tuple[str, str]]]) -> None:
+    def update(state: SequenceSample, batch: list[tuple[str, str]]) -> None:
+        prompts, texts = map(list, zip(*batch, strict=True))
+        cell = {"checkpoint": ["c"] * len(batch), "task": ["t"] * len(batch), "prompt": prompts}
+        state.update(cell, text=texts)
+
+    check_laws(
+        lambda: SequenceSample(budget),
+        batches,
+        update=update,
+        mismatched=[(lambda: SequenceSample(9), (f"{budget} bytes", "9 bytes"))],
+    )

@@ -63,7 +63,7 @@ def test_counts_and_decodings() -> None:
     assert measurement.decodings.result().to_pylist() == [
         {"checkpoint": BASE.key(), "task": "coin", "decoding": '{"temperature":1}', "count": 5}
     ]
-    assert sorted(measurement.result()) == ["counts", "decodings", "exact", "tokens"]
+    assert sorted(measurement.result()) == ["counts", "decodings", "exact", "sequences", "tokens"]
 
 
 def test_unknown_decodings_are_not_counted() -> None:
