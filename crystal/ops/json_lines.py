@@ -19,7 +19,8 @@ class Scanned(NamedTuple):
     """The rows of a block, and the lines that the scanner leaves to its caller."""
 
     columns: list[Any]
-    """One a field: ``large_string``, or int64 for integers; null where the key is missing or null."""
+    """One a field: ``large_string``, for names as a dictionary, or int64 for integers; null where the key is
+    missing or null."""
     lines: npt.NDArray[np.int64]
     """Of each row, its line in the block, from 0."""
     refused: npt.NDArray[np.int64]
@@ -63,7 +64,13 @@ def scan(block: bytes, fields: Sequence[tuple[Sequence[str], str]]) -> Scanned:
     built = []
     for validity, nulls, values in columns:
         bits = pa.py_buffer(validity) if nulls else None
-        if isinstance(values, tuple):
+        if isinstance(values, tuple) and len(values) == 3:
+            offsets, texts, codes = map(pa.py_buffer, values)
+            count = len(values[0]) - 1
+            names = pa.Array.from_buffers(pa.large_string(), count, [None, offsets, texts])
+            indices = pa.Array.from_buffers(pa.int32(), len(lines), [bits, codes], nulls)
+            built.append(pa.DictionaryArray.from_arrays(indices, names))
+        elif isinstance(values, tuple):
             buffers = [bits, *map(pa.py_buffer, values)]
             built.append(pa.Array.from_buffers(pa.large_string(), len(lines), buffers, nulls))
         else:

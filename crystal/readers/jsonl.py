@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from crystal.ops import json_lines
 from crystal.readers import fields, lines
+from crystal.readers.ahead import ahead
 from crystal.readers.columns import EXPECTED
 from crystal.readers.compressed import ByteSource
 from crystal.readers.fields import FieldMap
@@ -57,15 +58,34 @@ def read(source: ByteSource, mapping: FieldMap, reject: Reject) -> Iterator[tupl
     reject : callable
         Told the number of a line that is no row, and why.
     """
+    # One thread reads and hashes, another scans, and the caller works on the block before.
+    for block in ahead(_blocks(source, mapping), 1):
+        for line in block.too_long:
+            reject(line, f"the line is longer than {lines.LONGEST >> 20} MiB")
+        if block.decoder is not None:
+            yield from block.decoder.decode(block.text, block.line, block.scanned, reject)
 
-    def too_long(line: int) -> None:
-        reject(line, f"the line is longer than {lines.LONGEST >> 20} MiB")
 
+class _Block(NamedTuple):
+    """Lines that are scanned, and what is to be said before they come."""
+
+    decoder: BlockDecoder | None
+    text: bytes
+    line: int
+    scanned: json_lines.Scanned | None
+    too_long: list[int]
+
+
+def _blocks(source: ByteSource, mapping: FieldMap) -> Iterator[_Block]:
     decoder: BlockDecoder | None = None
-    for block, line in lines.blocks(source.chunks(), lambda: source.damage is not None, too_long):
+    long: list[int] = []
+    chunks = ahead(source.chunks(), 4)
+    for block, line in lines.blocks(chunks, lambda: source.damage is not None, long.append):
         if decoder is None:
             decoder = BlockDecoder(block, mapping)
-        yield from decoder.decode(block, line, reject)
+        said, long[:] = long[:], []
+        yield _Block(decoder, block, line, decoder.scan(block), said)
+    yield _Block(None, b"", 0, None, long)
 
 
 class BlockDecoder:
@@ -89,13 +109,18 @@ class BlockDecoder:
         self._wanted = list(kinds.items())
         self._plain = all(kinds.values()) and not _nested(list(kinds))
 
-    def decode(self, block: bytes, line: int, reject: Reject) -> Iterator[tuple[Raw, Rows]]:
+    def scan(self, block: bytes) -> json_lines.Scanned | None:
+        """Return the plain rows of a block; None where the fields are such that all lines go one by one."""
+        return json_lines.scan(block, self._wanted) if self._plain else None
+
+    def decode(
+        self, block: bytes, line: int, scanned: json_lines.Scanned | None, reject: Reject
+    ) -> Iterator[tuple[Raw, Rows]]:
         """Yield the columns of a block with the line number of each row: the plain rows, then all others."""
-        if not self._plain:
+        if scanned is None:
             numbered = enumerate(block.split(b"\n"), start=line)
             yield self._by_line(((number, text) for number, text in numbered if text.strip()), reject)
             return
-        scanned = json_lines.scan(block, self._wanted)
         columns = dict(zip((path for path, _ in self._wanted), scanned.columns, strict=True))
         if len(scanned.lines):
             raw = {field: columns[path] for field, path in self._paths.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-BLOCK = 1 << 22
+BLOCK = 1 << 24
 LONGEST = 1 << 26
 _BOM = b"\xef\xbb\xbf"
 

@@ -44,10 +44,12 @@ py::tuple scan(const py::bytes& block,
     py::list columns;
     for (std::size_t i = 0; i < fields.size(); ++i) {
         JsonColumn& column = rows.columns[i];
-        const bool integer = fields[i].kind == JsonKind::integer;
         py::object values;
-        if (integer)
+        if (fields[i].kind == JsonKind::integer)
             values = give(std::move(column.integers));
+        else if (fields[i].kind == JsonKind::name)
+            values = py::make_tuple(give(std::move(column.offsets)), give(std::move(column.bytes)),
+                                    give(std::move(column.codes)));
         else
             values = py::make_tuple(give(std::move(column.offsets)), give(std::move(column.bytes)));
         columns.append(py::make_tuple(give(std::move(column.validity)), column.nulls, values));

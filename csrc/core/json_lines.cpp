@@ -4,31 +4,19 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "json_names.hpp"
 #include "json_text.hpp"
 
 namespace crystal {
 namespace {
 
-constexpr int kNoField = -1;
+constexpr int kNoField = json::kNone;
 constexpr std::size_t kDeepest = 64;
 constexpr std::size_t kMostFields = 64;
 constexpr std::int64_t kMostDigits = 18;
 constexpr std::size_t kSample = 64;
 
-// The wanted keys of one level: a key leads to a field or to a further level.
-struct Level {
-    struct Entry {
-        std::string key;
-        int field = kNoField;
-        int level = kNoField;
-        int follower = kNoField;  // the wanted key that came after this one in the last row
-    };
-    std::vector<Entry> entries;
-    int first = kNoField;
-    int last = kNoField;
-
-    int& guess() { return last == kNoField ? first : entries[static_cast<std::size_t>(last)].follower; }
-};
+using json::Level;
 
 class Scanner {
   public:
@@ -37,6 +25,7 @@ class Scanner {
         levels_.emplace_back();
         for (std::size_t i = 0; i < fields.size(); ++i) enter(fields[i].path, static_cast<int>(i));
         rows_.columns.resize(fields.size());
+        names_.resize(fields.size());
         read(block);
     }
 
@@ -102,8 +91,10 @@ class Scanner {
         };
         rows_.lines.reserve(grown(kSample));
         for (JsonColumn& column : rows_.columns) {
-            column.bytes.reserve(column.bytes.empty() ? 0 : grown(column.bytes.size()));
-            column.offsets.reserve(column.offsets.size() == 1 ? 1 : grown(kSample));
+            column.codes.reserve(column.codes.empty() ? 0 : grown(kSample));
+            if (column.codes.empty())
+                column.bytes.reserve(column.bytes.empty() ? 0 : grown(column.bytes.size()));
+            if (column.codes.empty()) column.offsets.reserve(column.offsets.size() == 1 ? 1 : grown(kSample));
             column.integers.reserve(column.integers.empty() ? 0 : grown(kSample));
             column.validity.reserve(grown(kSample / 8));
         }
@@ -116,7 +107,8 @@ class Scanner {
             JsonColumn& column = rows_.columns[i];
             if ((seen_ >> i & 1) == 0) continue;
             if (column.integers.size() > rows) column.integers.resize(rows);
-            if (column.offsets.size() > rows + 1) column.offsets.resize(rows + 1);
+            if (column.codes.size() > rows) column.codes.resize(rows);
+            if (!named(i) && column.offsets.size() > rows + 1) column.offsets.resize(rows + 1);
             column.bytes.resize(static_cast<std::size_t>(column.offsets.back()));
         }
     }
@@ -127,13 +119,17 @@ class Scanner {
             JsonColumn& column = rows_.columns[i];
             if (row % 8 == 0) column.validity.push_back(0);
             const bool integer = fields_[i].kind == JsonKind::integer;
-            if (integer ? column.integers.size() > row : column.offsets.size() > row + 1) {
+            if ((integer    ? column.integers.size()
+                 : named(i) ? column.codes.size()
+                            : column.offsets.size() - 1) > row) {
                 column.validity.back() = static_cast<std::uint8_t>(column.validity.back() | 1U << row % 8);
                 continue;
             }
             ++column.nulls;
             if (integer)
                 column.integers.push_back(0);
+            else if (named(i))
+                column.codes.push_back(0);
             else
                 column.offsets.push_back(column.offsets.back());
         }
@@ -207,9 +203,11 @@ class Scanner {
         JsonColumn& column = rows_.columns[field];
         switch (fields_[field].kind) {
             case JsonKind::text:
-                return *at_ == '"' && text(column);
+                return *at_ == '"' && text(column) && end_text(column);
             case JsonKind::name:
-                return *at_ == '"' ? text(column) : whole(column);
+                if (!(*at_ == '"' ? text(column) : whole(column))) return false;
+                names_[field].enter(column);
+                return true;
             case JsonKind::integer:
                 return integer(column);
             case JsonKind::raw:
@@ -229,11 +227,14 @@ class Scanner {
         return true;
     }
 
-    bool text(JsonColumn& column) {
-        if (!json::read_string(at_, end_, column.bytes, nullptr)) return false;
+    bool text(JsonColumn& column) { return json::read_string(at_, end_, column.bytes, nullptr); }
+
+    static bool end_text(JsonColumn& column) {
         column.offsets.push_back(static_cast<std::int64_t>(column.bytes.size()));
         return true;
     }
+
+    bool named(std::size_t field) const { return fields_[field].kind == JsonKind::name; }
 
     bool whole(JsonColumn& column) {
         const char* const start = at_;
@@ -246,12 +247,11 @@ class Scanner {
     bool raw(JsonColumn& column) {
         const char* const start = at_;
         if (*at_ != '[' && *at_ != '-' && (*at_ < '0' || *at_ > '9')) return false;
-        return json::skip_value(at_, end_, 2) && keep(column, start);
+        return json::skip_value(at_, end_, 2) && keep(column, start) && end_text(column);
     }
 
     bool keep(JsonColumn& column, const char* start) {
         column.bytes.insert(column.bytes.end(), start, at_);
-        column.offsets.push_back(static_cast<std::int64_t>(column.bytes.size()));
         return true;
     }
 
@@ -283,6 +283,7 @@ class Scanner {
 
     std::span<const JsonField> fields_;
     std::vector<Level> levels_;
+    std::vector<json::Names> names_;
     JsonRows rows_;
     std::uint64_t seen_ = 0;
     std::vector<char> key_;

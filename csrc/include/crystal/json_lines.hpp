@@ -24,11 +24,13 @@ struct JsonField {
     JsonKind kind;
 };
 
-// Arrow's layout: texts lie in bytes between offsets; validity has one bit a row, least significant first.
+// Arrow's layout: texts lie in bytes between offsets; validity has one bit a row, least significant first. Of
+// names each is there once, and codes say which one a row has.
 struct JsonColumn {
     std::vector<char> bytes;
     std::vector<std::int64_t> offsets{0};
     std::vector<std::int64_t> integers;
+    std::vector<std::int32_t> codes;
     std::vector<std::uint8_t> validity;
     std::int64_t nulls = 0;
 };
