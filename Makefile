@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp') CMakeLists.txt pyproject.toml
 SHELL := /bin/bash
 
-.PHONY: help demo build test lint format bench evidence lab kernels asan clean
+.PHONY: help demo build test lint format bench performance evidence lab kernels asan clean
 .DEFAULT_GOAL := help
 
 help: ## what each word does
@@ -27,6 +27,10 @@ lint: $(VENV)/.dev ## style, types, floors of the house, C++ format and analysis
 
 format: $(VENV)/.dev ## rewrite sources in the house style
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/clang-format -i $$(git ls-files 'csrc/*.?pp')
+
+performance: $(VENV)/.dev ## time everything with crystal bench, into docs/performance.md (minutes)
+	@$(PIP) install --requirement .ci/requirements-bench.txt
+	$(BIN)/python -m benchmarks.performance
 
 bench: $(VENV)/.dev ## benchmarks beside their peers
 	@$(PIP) install --requirement .ci/requirements-bench.txt

@@ -1,13 +1,12 @@
-"""A log of any size and known shape: ``python benchmarks/make_samples.py ROWS FILE.parquet`` (or ``.jsonl``).
+"""Logs of any size and known shape.
 
-One ladder of 8 checkpoints, 50 tasks of 8 prompts and 16 answers each, and 4,000 distinct texts (each answer
-has five forms), in random order. Each task follows the picture: what the base answers depends on the prompt,
-and what comes later does not. Equal arguments give equal rows; memory does not grow with their number.
+One ladder of 8 checkpoints, up to 50 tasks of 8 prompts and 16 answers each, and 80 distinct texts a task
+(each answer has five forms), in random order. Each task follows the picture: what the base answers depends on
+the prompt, what comes later does not. Equal arguments give equal rows; memory does not grow with the rows.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ STAGES = ("base", "sft", "sft", "dpo", "dpo", "rl", "rl", "rl")
 TASKS, PROMPTS, OPTIONS = 50, 8, 16
 FORMS = ("{}.", "{}", "{}!", " {} ", "{}...")
 CHUNK = 1 << 20
-TEXTS = pa.array([form.format(f"Word{i}") for i in range(TASKS * OPTIONS) for form in FORMS])
+TEXTS = [form.format(f"Word{i}") for i in range(TASKS * OPTIONS) for form in FORMS]
 
 
 def distributions(seed: int) -> npt.NDArray[np.float64]:
@@ -33,14 +32,26 @@ def distributions(seed: int) -> npt.NDArray[np.float64]:
     return np.stack([base, np.broadcast_to(tuned, base.shape)])
 
 
-def batches(rows: int, seed: int = 0) -> Iterator[pa.RecordBatch]:
-    """Yield the rows, at most a million at a time."""
+def batches(rows: int, seed: int = 0, tasks: int = TASKS) -> Iterator[Any]:
+    """Yield the rows, at most a million at a time.
+
+    Parameters
+    ----------
+    rows : int
+    seed : int
+    tasks : int
+        Tasks that have rows, 1 to 50.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+    """
     edges = np.cumsum(distributions(seed), axis=-1)
     for number, start in enumerate(range(0, rows, CHUNK)):
         rng = np.random.default_rng([seed, 1 + number])
         size = min(CHUNK, rows - start)
         rung, task, prompt, form = (
-            rng.integers(0, most, size, np.int32) for most in (len(STAGES), TASKS, PROMPTS, len(FORMS))
+            rng.integers(0, most, size, np.int32) for most in (len(STAGES), tasks, PROMPTS, len(FORMS))
         )
         below = edges[np.minimum(rung, 1), task, prompt] <= rng.random(size)[:, None]
         option = np.minimum(below.sum(axis=1), OPTIONS - 1)
@@ -53,29 +64,23 @@ def batches(rows: int, seed: int = 0) -> Iterator[pa.RecordBatch]:
             "task": pa.array([f"task{i}" for i in range(TASKS)]).take(pa.array(task)),
             "prompt": pa.array([f"wording number {i}" for i in range(PROMPTS)]).take(pa.array(prompt)),
             "sample": np.arange(start, start + size),
-            "text": TEXTS.take(pa.array(text)),
+            "text": pa.array(TEXTS).take(pa.array(text)),
         }
         yield pa.record_batch(columns)
 
 
-def write(path: Path, rows: int, seed: int = 0) -> None:
-    """Write a log in the format that its name says."""
+def write(path: Path, rows: int, seed: int = 0, tasks: int = TASKS) -> None:
+    """Write a log in the format that its name says: ``.parquet``, else JSON Lines.
+
+    The parameters are those of :func:`batches`.
+    """
     if path.suffix == ".parquet":
         with pq.ParquetWriter(path, next(batches(1, seed)).schema) as writer:
-            for batch in batches(rows, seed):
+            for batch in batches(rows, seed, tasks):
                 writer.write_batch(batch, row_group_size=CHUNK)
         return
     with path.open("w") as file:
-        for batch in batches(rows, seed):
+        for batch in batches(rows, seed, tasks):
             for start in range(0, batch.num_rows, 1 << 16):
                 part: list[dict[str, Any]] = batch.slice(start, 1 << 16).to_pylist()
                 file.writelines(json.dumps(row) + "\n" for row in part)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write a log of samples of known shape.")
-    parser.add_argument("rows", type=int)
-    parser.add_argument("file", type=Path, help="a name that ends in .parquet or .jsonl")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    write(given.file, given.rows, given.seed)

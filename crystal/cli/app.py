@@ -8,6 +8,7 @@ import typer
 
 from crystal.cli import (
     analyze,
+    bench,
     classify,
     cluster,
     compare,
@@ -67,6 +68,7 @@ for _verb, _examples in (
     (sample.sample, sample.EXAMPLES),
     (score.score, score.EXAMPLES),
     (lab.lab, lab.EXAMPLES),
+    (bench.bench, bench.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (doctor.doctor, doctor.EXAMPLES),
 ):

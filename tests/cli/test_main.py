@@ -29,6 +29,7 @@ VERBS = (
     "sample",
     "score",
     "lab",
+    "bench",
     "demo",
     "doctor",
 )
