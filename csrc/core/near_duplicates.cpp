@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "crystal/minhash.hpp"
-#include "crystal/sequences_table.hpp"
 
 namespace crystal {
 namespace {
@@ -18,11 +17,6 @@ using near::Joined;
 constexpr std::size_t kPartTexts = 8192, kSlab = 65536;
 constexpr int kMostBits = 11;
 
-// A band's key above the text's number; its top bits cut it into parts.
-struct Proposal {
-    std::uint64_t hash;
-};
-
 class Finder {
   public:
     Finder(const RaggedView& ragged, const NearDuplicateOptions& options)
@@ -33,6 +27,8 @@ class Finder {
           texts_(same_.first.size()),
           forest_(texts_) {
         while (bits_ < kMostBits && (texts_ >> bits_) > kPartTexts) ++bits_;
+        parts_.resize((std::size_t{1} << bits_) + 1);
+        proposals_.resize(texts_);
     }
 
     NearDuplicates find() {
@@ -73,26 +69,18 @@ class Finder {
     }
 
     void join_band(std::span<const std::uint32_t> keys) {
-        std::vector<sequences::Run<Proposal>> runs((texts_ + kSlab - 1) / kSlab);
-        parallel_for(runs.size(), 1, threads_, options_.stop, [&](std::size_t slab, std::size_t) {
-            const std::size_t begin = slab * kSlab, end = std::min(begin + kSlab, texts_);
-            std::vector<Proposal> proposals(end - begin);
-            for (std::size_t text = begin; text < end; ++text) {
-                proposals[text - begin].hash = (static_cast<std::uint64_t>(keys[text]) << 32) | text;
-            }
-            runs[slab] = sequences::Run<Proposal>(proposals, bits_);
-        });
+        propose(keys);
         struct Found {
             std::vector<Joined> joined;
             std::int64_t compared = 0, unchecked = 0;
         };
-        std::vector<Found> found(std::size_t{1} << bits_);
+        std::vector<Found> found(parts_.size() - 1);
         parallel_for(found.size(), 8, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
             Bucket bucket(ragged_, same_.first, options_);
             std::vector<std::uint64_t> repeated;
             for (std::size_t part = begin; part < end; ++part) {
                 bucket.compared = bucket.unchecked = 0;
-                repeat(runs, part, repeated);
+                repeat(part, repeated);
                 for (std::size_t at = 0, next; at < repeated.size(); at = next) {
                     next = at + 1;
                     while (next < repeated.size() && repeated[next] >> 32 == repeated[at] >> 32) ++next;
@@ -111,32 +99,57 @@ class Finder {
         forest_.settle();
     }
 
-    // The proposals of one part whose key comes twice, sorted, among a few that merely fall on the same bit:
-    // most keys are alone, and need no sorting.
-    void repeat(const std::vector<sequences::Run<Proposal>>& runs, std::size_t part,
-                std::vector<std::uint64_t>& repeated) const {
-        std::size_t size = 0;
-        for (const auto& run : runs) size += run.part(part).size();
-        const std::size_t slots = std::bit_ceil(std::max<std::size_t>(8 * size, 64));
-        const int shift = 64 - std::countr_zero(slots);
-        const auto slot = [&](std::uint64_t hash) {
-            return static_cast<std::size_t>(((hash >> 32) * 0x9e3779b97f4a7c15ULL) >> shift);
+    // proposals_: a band's key above the text's number, cut into parts by the key's top bits. Memory is that
+    // of the band before.
+    void propose(std::span<const std::uint32_t> keys) {
+        const std::size_t slabs = (texts_ + kSlab - 1) / kSlab, parts = parts_.size() - 1;
+        const auto part_of = [&](std::uint32_t key) {
+            return static_cast<std::size_t>((static_cast<std::uint64_t>(key) << bits_) >> 32);
         };
-        std::vector<std::uint64_t> once(slots / 64), twice(slots / 64);
-        for (const auto& run : runs) {
-            for (const Proposal& proposal : run.part(part)) {
-                const std::size_t at = slot(proposal.hash);
-                const std::uint64_t bit = std::uint64_t{1} << (at % 64);
-                twice[at / 64] |= once[at / 64] & bit;
-                once[at / 64] |= bit;
+        places_.assign(slabs * parts, 0);
+        const auto each_slab = [&](auto&& visit) {
+            parallel_for(slabs, 1, threads_, options_.stop, [&](std::size_t slab, std::size_t) {
+                std::uint32_t* const place = places_.data() + slab * parts;
+                const std::size_t end = std::min((slab + 1) * kSlab, texts_);
+                for (std::size_t text = slab * kSlab; text < end; ++text) {
+                    visit(place[part_of(keys[text])], text);
+                }
+            });
+        };
+        each_slab([](std::uint32_t& place, std::size_t) { ++place; });
+        std::uint32_t at = 0;
+        for (std::size_t part = 0; part < parts; ++part) {
+            parts_[part] = at;
+            for (std::size_t slab = 0; slab < slabs; ++slab) {
+                at += std::exchange(places_[slab * parts + part], at);
             }
         }
+        parts_[parts] = at;
+        each_slab([&](std::uint32_t& place, std::size_t text) {
+            proposals_[place++] = (static_cast<std::uint64_t>(keys[text]) << 32) | text;
+        });
+    }
+
+    // The proposals of one part whose key comes twice, sorted, among a few that merely fall on the same bit:
+    // most keys are alone, and need no sorting.
+    void repeat(std::size_t part, std::vector<std::uint64_t>& repeated) const {
+        const auto all = std::span(proposals_).subspan(parts_[part], parts_[part + 1] - parts_[part]);
+        const std::size_t slots = std::bit_ceil(std::max<std::size_t>(8 * all.size(), 64));
+        const int shift = 64 - std::countr_zero(slots);
+        const auto slot = [&](std::uint64_t proposal) {
+            return static_cast<std::size_t>(((proposal >> 32) * 0x9e3779b97f4a7c15ULL) >> shift);
+        };
+        std::vector<std::uint64_t> once(slots / 64), twice(slots / 64);
+        for (const std::uint64_t proposal : all) {
+            const std::size_t at = slot(proposal);
+            const std::uint64_t bit = std::uint64_t{1} << (at % 64);
+            twice[at / 64] |= once[at / 64] & bit;
+            once[at / 64] |= bit;
+        }
         repeated.clear();
-        for (const auto& run : runs) {
-            for (const Proposal& proposal : run.part(part)) {
-                const std::size_t at = slot(proposal.hash);
-                if ((twice[at / 64] >> (at % 64) & 1) != 0) repeated.push_back(proposal.hash);
-            }
+        for (const std::uint64_t proposal : all) {
+            const std::size_t at = slot(proposal);
+            if ((twice[at / 64] >> (at % 64) & 1) != 0) repeated.push_back(proposal);
         }
         std::ranges::sort(repeated);
     }
@@ -167,7 +180,8 @@ class Finder {
     const std::size_t texts_;
     int bits_ = 0;
     Forest forest_;
-    std::vector<std::uint32_t> keys_;
+    std::vector<std::uint32_t> keys_, places_, parts_;
+    std::vector<std::uint64_t> proposals_;
     NearDuplicates result_;
 };
 
