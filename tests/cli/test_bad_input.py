@@ -107,7 +107,7 @@ def test_one_name_for_two_checkpoints(inside: Run, tmp_path: Path) -> None:
     check_refused(inside("analyze", tmp_path / "a.jsonl", *FAST), "one name")
 
 
-@pytest.mark.parametrize("verb", ["analyze", "measure", "convert"])
+@pytest.mark.parametrize("verb", ["analyze", "measure", "convert", "dedup"])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet", "a.arrow", "a.jsonl.zst"])
 def test_missing_and_empty_files(inside: Run, tmp_path: Path, verb: str, name: str) -> None:
     more = () if verb == "analyze" else ("--out", tmp_path / "out.parquet")

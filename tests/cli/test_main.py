@@ -26,6 +26,7 @@ VERBS = (
     "cluster",
     "report",
     "convert",
+    "dedup",
     "sample",
     "score",
     "lab",
