@@ -20,8 +20,8 @@ def to_text(found: Sequence[PromptGroups]) -> str:
             task = one.task
             lines += [""] if lines else []
             lines.append(words.clean(f"{one.ladder}, {task}"))
-        lines.append(words.clean(f"  {one.checkpoint}: {_found(one)}"))
-        lines += [words.clean(f"    {_group(group)}") for group in one.groups]
+        lines.append("  " + words.clean(f"{one.checkpoint}: {_found(one)}"))
+        lines += ["    " + words.clean(_group(group)) for group in one.groups]
     return "\n".join(lines) + "\n"
 
 
