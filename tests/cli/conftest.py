@@ -38,7 +38,7 @@ def crystal() -> Run:
             encoding="utf-8",
             cwd=cwd,
             env=environment(**changes),
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
