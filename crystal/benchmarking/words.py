@@ -44,7 +44,7 @@ def tables(found: Findings) -> list[tuple[str, list[str], list[list[str]]]]:
             "samples",
             "file",
             "samples/CPU-s",
-            "MB/s wall",
+            "MB/CPU-s",
             "cores",
             "peak memory",
             "against peers",
