@@ -24,6 +24,7 @@ MOST = 64.0
 BASE_COVERAGE = 0.8
 """Below it, what the base has not shown passes for a new shape (43 % of draws, 30 samples of 30 options)."""
 _HALVINGS = 50
+_STEPS = 100
 _JOINT_STEPS = 40
 
 
@@ -55,7 +56,9 @@ def fit_exponent(base: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
     """Return the exponent in [0, 64] under which targets are most likely.
 
     The log-likelihood is concave in the exponent; its slope, the mean of log base under the target less
-    that under the fit, is halved to zero.
+    that under the fit, is brought to zero by Newton's steps on the logarithm of what the mean lacks to its
+    largest value (nearly a straight line), or by halving the bracket where a step leaves it. All mass on
+    the likeliest options has no finite exponent: 64.
 
     Parameters
     ----------
@@ -77,11 +80,28 @@ def fit_exponent(base: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
     q = np.asarray(target, dtype=np.float64)
     wanted = (q * log).sum(axis=-1) / q.sum(axis=-1)
     low, high = np.zeros(wanted.shape), np.full(wanted.shape, MOST)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        warm = (sharpened(base, middle) * log).sum(axis=-1) < wanted
-        low, high = np.where(warm, middle, low), np.where(warm, high, middle)
-    result: Floats = 0.5 * (low + high)
+    wanting = np.maximum(log.max(axis=-1) - wanted, 1e-300)
+    rounding = 1e-14 * (1.0 + np.abs(wanted))
+    cooled, even = (sharpened(base, high) * log).sum(axis=-1), log.mean(axis=-1)
+    # Where even an end is not enough, the end it is.
+    end = np.where(wanted >= cooled - rounding, high, low)
+    inside = (wanted < cooled - rounding) & (wanted > even + rounding)
+    exponent, moving = np.where(inside, 1.0, end), inside
+    for _ in range(_STEPS):
+        fit = sharpened(base, exponent)
+        slope = wanted - (fit * log).sum(axis=-1)
+        low, high = np.where(slope > 0, exponent, low), np.where(slope > 0, high, exponent)
+        spread = (fit * log**2).sum(axis=-1) - (wanted - slope) ** 2
+        rest = np.maximum(slope + wanting, 1e-300)
+        newton = exponent + rest * np.log(rest / wanting) / np.maximum(spread, 1e-300)
+        step = np.where((newton > low) & (newton < high), newton, 0.5 * (low + high)) - exponent
+        moving &= np.abs(slope) > rounding
+        # What has arrived stays, so that a fit does not depend on the others beside it.
+        exponent = np.where(moving, exponent + step, exponent)
+        moving &= np.abs(step) > 1e-9 * np.maximum(exponent, 1.0)
+        if not moving.any():
+            break
+    result: Floats = exponent
     return result
 
 

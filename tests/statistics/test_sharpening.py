@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from crystal.errors import SettingsError
@@ -26,6 +28,36 @@ def test_the_exponent_is_the_maximum_of_the_likelihood() -> None:
     np.testing.assert_allclose(
         fit_exponent(BASE, sharpened(BASE, [0.3, 1.0, 4.0])), [0.3, 1.0, 4.0], atol=1e-8
     )
+
+
+@given(seed=st.integers(0, 2**32), options=st.integers(2, 30), even=st.sampled_from([0.05, 0.5, 3.0]))
+def test_the_slope_ends_at_the_exponent_and_no_fit_depends_on_its_neighbours(
+    seed: int, options: int, even: float
+) -> None:
+    random = np.random.default_rng(seed)
+    base = random.dirichlet(np.full(options, even), 12) + 1e-9
+    base /= base.sum(axis=-1, keepdims=True)
+    target = np.where(
+        random.random((12, 1)) < 0.5,
+        sharpened(base, random.uniform(0, 9, 12)),
+        random.dirichlet(np.full(options, even), 12),
+    )
+    exponent, log = fit_exponent(base, target), np.log(base)
+    wanted = (target * log).sum(axis=-1)
+    for step in (-1e-6, 1e-6):
+        moved = np.clip(exponent * (1 + step) + step, 0.0, MOST)
+        slope = np.sign(step) * (wanted - (sharpened(base, moved) * log).sum(axis=-1))
+        inside = (exponent > 0.0) & (exponent < MOST)
+        assert (slope[inside] <= 1e-13).all()
+    assert (exponent[wanted <= log.mean(axis=-1)] == 0.0).all()
+    alone = [float(fit_exponent(p, q)) for p, q in zip(base, target, strict=True)]
+    np.testing.assert_allclose(exponent, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_all_mass_on_the_likeliest_option_has_no_finite_exponent() -> None:
+    assert fit_exponent(BASE, [1, 0, 0, 0]) == MOST
+    assert fit_exponent(BASE, [0, 0, 0, 1]) == 0.0
+    assert fit_exponent([0.5, 0.5], [3, 1]) in (0.0, MOST)  # flat: every exponent fits alike
 
 
 def test_an_exact_base_leaves_the_profile_interval() -> None:
