@@ -185,6 +185,8 @@ def failures(results: dict[str, Any]) -> list[str]:
         if cell["kind"] == "same" and cell["overall"] < 0.9:
             found.append(f"{name}: alike over all tasks in {cell['overall']:.2f}")
     for name, cell in results["nulls"].items():
+        if cell["shared"] > 0.05 + 2.5 * (0.05 * 0.95 / cell["draws"]) ** 0.5:
+            found.append(f"{name}: independent distributions SHARED in {cell['shared']:.3f}")
         for level in LEVELS:
             share = cell["rejected"][str(level)]
             if share > level + 2.5 * (level * (1 - level) / cell["draws"]) ** 0.5:

@@ -54,22 +54,22 @@ def likeness(pair: Pair, settings: Settings, key: int) -> tuple[Likeness, Rename
             n=int(counts.sum(axis=(0, 2)).min()),
         )
     result.control, result.control_p, result.margin = control, control_p, margin
-    result.verdict, reason = _verdict(result, renamed.names.smallest, settings)
+    result.verdict, reason = _verdict(result, settings)
     result.reason = result.reason or reason
     if result.verdict == "UNDETERMINED":
         result.needs_samples, result.needs_reason = _needs(pair, result, settings, key)
     return result, renamed
 
 
-def _verdict(found: Likeness, smallest: float, settings: Settings) -> tuple[Alike, str | None]:
-    """Hold the interval against the margin; `smallest` is the smallest share of renamings there can be."""
+def _verdict(found: Likeness, settings: Settings) -> tuple[Alike, str | None]:
+    """Hold the interval against the margin, and nearness against chance."""
     if found.control is None or found.margin is None or found.control < settings.margins.jsd:
         return "UNDETERMINED", "the options are given too evenly for their names to tell two models apart"
     if found.low is None or found.high is None:
         return "UNDETERMINED", "no interval can be given"
     if found.high <= found.margin:
-        # Two or three options have too few renamings to be held against chance one task at a time.
-        if smallest <= settings.alpha and (found.control_p or 0.0) > settings.alpha:
+        # Two or three options have so few renamings that one task alone never beats chance.
+        if (found.control_p or 0.0) > settings.alpha:
             return "UNDETERMINED", CHANCE
         return "SHARED", None
     if found.low > found.margin:

@@ -128,8 +128,6 @@ class _World:
         near = np.interp(observed, least, self.targets, right=np.inf) <= margin
         apart = np.interp(observed, most, self.targets, left=0.0) > margin
         lucky = self.names.share(renamed, observed) > settings.alpha
-        if self.names.smallest > settings.alpha:
-            lucky[:] = False
         told = control >= margins.jsd
         shares = [
             ((told & (apart | shared)).mean(axis=0) * self.weights).sum() for shared in (near & ~lucky, near)

@@ -47,11 +47,6 @@ class Names(NamedTuple):
     complete: bool
     """These are all that there are, the true names among them."""
 
-    @property
-    def smallest(self) -> float:
-        """The smallest share of renamings that there can be."""
-        return 1.0 / len(self.orders)
-
     def control(self, renamed: Floats, observed: Floats) -> Floats:
         """Return the mean divergence under other names: renamed float64 [..., R], observed [...]."""
         if not self.complete:

@@ -13,6 +13,7 @@ import crystal
 from crystal.errors import InputError, LadderError
 from crystal.phases.compare_results import Comparison
 from crystal.phases.likeness import likeness
+from crystal.phases.likeness_needs import CHANCE
 from crystal.phases.renaming import Pair, rename
 from crystal.phases.settings import Settings
 from crystal.statistics.divergence import js_divergence
@@ -154,6 +155,16 @@ def test_flat_distributions_and_single_options_are_undetermined() -> None:
     assert "evenly" in flat.reason
     single, renamed = likeness(Pair("task", ("a",), np.ones((1, 2, 1))), QUICK, 0)
     assert (single.verdict, renamed) == ("UNDETERMINED", None)
+
+
+def test_few_options_alone_never_beat_chance() -> None:
+    p = np.array([[[0.7, 0.2, 0.1], [0.69, 0.21, 0.1]]])
+    near, _ = likeness(Pair("task", ("a", "b", "c"), p), QUICK, 0)
+    assert near.jsd is not None and near.margin is not None
+    assert (near.verdict, near.reason) == ("UNDETERMINED", CHANCE)
+    assert near.jsd < near.margin / 10
+    counts, _ = likeness(Pair("task", ("a", "b", "c"), np.rint(p * 40).astype(np.int64)), QUICK, 0)
+    assert (counts.verdict, counts.needs_samples) == ("UNDETERMINED", None)
 
 
 def test_independent_models_are_rarely_shared() -> None:
