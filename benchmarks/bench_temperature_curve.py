@@ -7,14 +7,11 @@ the numbers with the machine's card.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import token_command
 import torch
 
 import crystal
@@ -68,24 +65,11 @@ def check(name: str, got: torch.Tensor, x: torch.Tensor, grid: list[float]) -> f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--vocabulary", type=int, default=128_256)
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16", "float16"])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    card = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__} | {
-        name: getattr(arguments, name) for name in ("tokens", "vocabulary", "threads")
-    }
-    results: dict[str, Any] = {"card": card}
+    arguments = token_command.parse(__doc__, tokens=200, rounds=5, compiled=False)
+    results: dict[str, Any] = {}
     for dtype in arguments.dtypes:
-        shape = arguments.tokens, arguments.vocabulary
-        logits = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3).to(
-            getattr(torch, dtype)
-        )
+        logits = token_command.normal_logits(arguments, torch.Generator().manual_seed(0))
+        logits = logits.to(getattr(torch, dtype))
         peers = {name: (grid, ours(grid, arguments.threads)) for name, grid in GRIDS.items()}
         peers["token_stats, once"] = [1.0], one_read_each([1.0], arguments.threads)
         peers["token_stats, 8 times"] = MANY, one_read_each(MANY, arguments.threads)
@@ -105,8 +89,7 @@ def main() -> None:
                 f"{dtype:9} {name:28} {best[name] * 1e3:8.1f} ms CPU  "
                 f"a further temperature {extra} of the first  error {errors[name]:.1e}"
             )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+    token_command.write(arguments, results)
 
 
 if __name__ == "__main__":

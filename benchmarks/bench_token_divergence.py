@@ -6,15 +6,12 @@ Every answer is checked against float64 before it is timed; what a peer makes of
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import token_command
 import torch
 
 import crystal
@@ -107,25 +104,12 @@ def measure(peers: dict[str, Peer], x: torch.Tensor, y: torch.Tensor, rounds: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--vocabulary", type=int, default=128_256)
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16", "float16"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    card = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__} | {
-        name: getattr(arguments, name) for name in ("tokens", "vocabulary", "threads")
-    }
-    report: dict[str, Any] = {"card": card}
+    arguments = token_command.parse(__doc__, tokens=200, rounds=3)
+    report: dict[str, Any] = {}
     for dtype in arguments.dtypes:
         generator = torch.Generator().manual_seed(0)
-        shape = arguments.tokens, arguments.vocabulary
-        x = torch.randn(shape, generator=generator) * 3
-        y = (x + torch.randn(shape, generator=generator) / 2).to(getattr(torch, dtype))
+        x = token_command.normal_logits(arguments, generator)
+        y = (x + torch.randn(x.shape, generator=generator) / 2).to(getattr(torch, dtype))
         x = x.to(y.dtype)
         peers: dict[str, Peer] = {"crystal": ours(arguments.threads)}
         if not arguments.no_compile:
@@ -139,8 +123,7 @@ def main() -> None:
                 f"error {result['error']:.1e}  "
                 f"a KL near {result['small_kl']:.0e} off by {result['relative_error_of_small_kl']:.0e}"
             )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1))
+    token_command.write(arguments, report)
 
 
 if __name__ == "__main__":

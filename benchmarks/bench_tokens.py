@@ -6,14 +6,11 @@ Run ``python benchmarks/bench_tokens.py`` (torch needed; a C++ compiler for the 
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import token_command
 import torch
 
 import crystal
@@ -103,25 +100,12 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--tokens", type=int, default=2000)
-    parser.add_argument("--vocabulary", type=int, default=128_256)
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16", "float16"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    card = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__} | {
-        name: getattr(arguments, name) for name in ("tokens", "vocabulary", "threads")
-    }
-    results: dict[str, Any] = {"card": card}
+    arguments = token_command.parse(__doc__, tokens=2000, rounds=3)
+    results: dict[str, Any] = {}
     for dtype in arguments.dtypes:
         generator = torch.Generator().manual_seed(0)
-        shape = arguments.tokens, arguments.vocabulary
-        logits = (torch.randn(shape, generator=generator) * 3).to(getattr(torch, dtype))
-        tokens = torch.randint(0, shape[1], shape[:1], generator=generator)
+        logits = token_command.normal_logits(arguments, generator).to(getattr(torch, dtype))
+        tokens = torch.randint(0, arguments.vocabulary, (arguments.tokens,), generator=generator)
         peers: dict[str, Peer] = {
             "read": read,
             "crystal core": ours(CORE, arguments.threads),
@@ -138,8 +122,7 @@ def main() -> None:
                 f"{dtype:9} {name:30} {result['cpu_s'] * 1e3:9.1f} ms CPU {result['gb_per_cpu_s']:6.2f} GB/s "
                 f"{result['cpu_s'] / core:6.2f} x core  error {result.get('error_nats', float('nan')):.1e}"
             )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+    token_command.write(arguments, results)
 
 
 if __name__ == "__main__":
