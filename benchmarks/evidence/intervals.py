@@ -20,6 +20,8 @@ MANY = 10_000
 """Drawn only where there are published distributions, K = 2 and K = 10: elsewhere it is costly."""
 PROMPTS = (1, 2, 3, 4)
 DRAWS, COSTLY_DRAWS, NULL_DRAWS = 400, 200, 200
+AGAIN = 1_000_000
+"""The number of the first repetition of a second look."""
 COSTLY = 30_000
 """Options x samples from which a repetition is costly."""
 ORACLE_EVERY = 4
@@ -40,12 +42,12 @@ def grid() -> list[tuple[int, int]]:
     return [(k, n) for k in OPTIONS for n in (*SAMPLES, *((MANY,) if k in (2, 10) else ()))]
 
 
-def cell(options: int, samples: int, draws: int, *, null: bool) -> list[Cell]:
+def cell(options: int, samples: int, draws: int, *, null: bool, start: int = 0) -> list[Cell]:
     """Run one cell for all metrics: a fresh truth for every repetition, from the worlds in turn."""
     kind = "null" if null else "effect"
     cells = {name: Cell(name, kind, options, samples) for name in METRICS}
     names = worlds(options)
-    for number in range(draws):
+    for number in range(start, start + draws):
         seed = [options, samples, int(null), number]
         random = np.random.default_rng(seed)
         prompts = int(random.choice(PROMPTS))
@@ -72,23 +74,53 @@ def cell(options: int, samples: int, draws: int, *, null: bool) -> list[Cell]:
 
 def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """Run all cells, at a true effect and at a null."""
-    lines: list[str] = []
+    cells: list[Cell] = []
     places = grid()
     for done, (options, samples) in enumerate(places):
         progress(done, len(places))
         draws = COSTLY_DRAWS if options * samples >= COSTLY else DRAWS
         for null, most in ((False, draws), (True, min(draws, NULL_DRAWS))):
-            found = cell(options, samples, max(4, round(most * scale)), null=null)
-            lines += [it.line() for it in found]
-    return {"published": published_folder() is not None, "cells": lines}
+            cells += cell(options, samples, max(4, round(most * scale)), null=null)
+    return {
+        "published": published_folder() is not None,
+        "cells": [it.line() for it in cells],
+        "again": [it.line() for it in second_look(cells)],
+    }
 
 
-def _cells(results: dict[str, Any]) -> list[Cell]:
-    return [parse(line) for line in results["cells"]]
+def second_look(cells: Iterable[Cell]) -> list[Cell]:
+    """Draw the cells that cover too little once more, from new truths, twice as often.
+
+    Of 400 cells that all cover 95 % two or three miss the criterion by chance; the second look tells.
+    """
+    missing = [it for it in cells if _misses(it)]
+    found = []
+    for options, samples, kind in dict.fromkeys((it.options, it.samples, it.truth) for it in missing):
+        wanted = {
+            it.metric: it for it in missing if (it.options, it.samples, it.truth) == (options, samples, kind)
+        }
+        draws = 2 * max(it.draws for it in wanted.values())
+        new = cell(options, samples, draws, null=kind == "null", start=AGAIN)
+        found += [it for it in new if it.metric in wanted]
+    return found
+
+
+def _misses(it: Cell) -> bool:
+    lowest = 0.95 - 2.5 * it.error
+    return it.reported > 0 and it.coverage < (lowest if it.truth == "null" else max(lowest, 0.9))
+
+
+def _cells(results: dict[str, Any], which: str = "cells") -> list[Cell]:
+    return [parse(line) for line in results.get(which, [])]
 
 
 def _where(it: Cell) -> str:
-    return f"{NAMES[it.metric]} at K = {it.options}, n = {it.samples:,}"
+    where = f"{NAMES[it.metric]} at K = {it.options}, n = {it.samples:,}"
+    return where + (", at no effect" if it.truth == "null" else "")
+
+
+def _place(it: Cell) -> tuple[str, str, int, int]:
+    return it.metric, it.truth, it.options, it.samples
 
 
 def _averaged(cells: Iterable[Cell]) -> list[Cell]:
@@ -103,22 +135,16 @@ def _averaged(cells: Iterable[Cell]) -> list[Cell]:
 def failures(results: dict[str, Any]) -> list[str]:
     """Hold the cells against STATISTICS section 7."""
     cells = _cells(results)
+    again = {_place(it): it for it in _cells(results, "again")}
     found = []
     for it in cells:
-        if not it.reported:
+        # A true 95 % falls below 95 in half of all cells, so a null has the allowance of an effect.
+        if _misses(it) and _misses(last := again.get(_place(it), it)):
+            found.append(
+                f"{_where(last)}: {percent(last.coverage)} % of {last.reported} hold the truth, not 95."
+            )
+        if it.truth == "null" or not it.reported:
             continue
-        share = percent(it.coverage)
-        if it.truth == "null":
-            # A true 95 % falls below 95 in half of all cells: the same allowance as at an effect.
-            if it.coverage < 0.95 - 2.5 * it.error:
-                found.append(
-                    f"{_where(it)}, at no effect: {share} % of {it.reported} hold the truth, not 95."
-                )
-            continue
-        if it.coverage < 0.95 - 2.5 * it.error:
-            found.append(f"{_where(it)}: {share} % of {it.reported} hold the truth, not 95.")
-        elif it.coverage < 0.9:
-            found.append(f"{_where(it)}: {share} % of {it.reported} hold the truth, not even 90.")
         if it.samples >= 50 and it.oracle > 0 and it.width > 1.5 * it.oracle:
             found.append(f"{_where(it)}: {it.width / it.oracle:.2f} times as wide as the oracle's, not 1.5.")
         if it.refused > 0.05 * it.well_seen and it.well_seen >= 20:
@@ -175,6 +201,19 @@ def page(results: dict[str, Any]) -> str:
         "**Coverage where there is no effect** (one checkpoint sampled twice; for I, prompts that are alike):"
         "\n\n" + by_size("null", lambda it: percent(it.coverage))
     )
+    again = {_place(it): it for it in _cells(results, "again")}
+    looks = [
+        f"{_where(it)}: {percent(it.coverage)} % of {it.reported}, then "
+        f"{percent(again[_place(it)].coverage)} % of {again[_place(it)].reported}"
+        for it in cells
+        if _place(it) in again
+    ]
+    if looks:
+        parts.append(
+            "**Second looks.** Cells that cover less than the criterion are drawn once more, from new truths\n"
+            "and twice as often, for of so many cells a few miss by chance; missed is what misses twice.\n\n"
+            + "\n".join(f"- {look}" for look in looks)
+        )
     parts.append(
         "**Width over the oracle's.**\n\n"
         + by_size("effect", lambda it: f"{it.width / it.oracle:.2f}" if it.oracle else "-")

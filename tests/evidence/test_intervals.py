@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,23 @@ def test_bad_cells_are_named_in_words() -> None:
     assert sum("80.0 % decided" in line for line in found) == 1
     assert sum("at no effect: 90.0 %" in line for line in found) == 1
     assert not any("K = 5, n = 50: 95" in line for line in found)
+
+
+def test_a_cell_that_misses_by_chance_is_looked_at_again() -> None:
+    low = Cell("entropy", "effect", 5, 50, draws=400, given=400, covered=352)
+    fine = Cell("entropy", "effect", 5, 50, draws=800, given=800, covered=760)
+    still = Cell("entropy", "effect", 5, 50, draws=800, given=800, covered=700)
+    null = Cell("jsd", "null", 5, 50, draws=400, given=400, covered=390)
+    for second, words in ((fine, []), (still, ["87.5 % of 800"])):
+        results: dict[str, Any] = {"cells": [low.line(), null.line()], "again": [second.line()]}
+        found = [line for line in intervals.failures(results) if "hold the truth" in line]
+        assert len(found) == len(words)
+        assert all(word in line for word, line in zip(words, found, strict=True))
+        assert "88.0 % of 400, then" in intervals.page(results | {"published": False})
+    good = Cell("entropy", "effect", 2, 10, draws=12, given=12, covered=12)
+    bad = Cell("jsd", "effect", 2, 10, draws=12, given=12, covered=2)
+    (only,) = intervals.second_look([good, bad])
+    assert (only.metric, only.options, only.samples, only.draws <= 24) == ("jsd", 2, 10, True)
 
 
 def test_the_page_shows_every_metric() -> None:
