@@ -210,8 +210,8 @@ def page(results: dict[str, Any]) -> str:
     ]
     if looks:
         parts.append(
-            "**Second looks.** Cells that cover less than the criterion are drawn once more, from new truths\n"
-            "and twice as often, for of so many a few miss by chance; missed is what misses twice.\n\n"
+            "**Second looks.** Cells that cover less than the criterion are drawn once more, from new\n"
+            "truths and twice as often, for of so many a few miss by chance; missed is what misses twice.\n\n"
             + "\n".join(f"- {look}" for look in looks)
         )
     parts.append(
