@@ -160,7 +160,8 @@ def test_flat_distributions_and_single_options_are_undetermined() -> None:
 def test_few_options_alone_never_beat_chance() -> None:
     p = np.array([[[0.7, 0.2, 0.1], [0.69, 0.21, 0.1]]])
     near, _ = likeness(Pair("task", ("a", "b", "c"), p), QUICK, 0)
-    assert near.jsd is not None and near.margin is not None
+    assert near.jsd is not None
+    assert near.margin is not None
     assert (near.verdict, near.reason) == ("UNDETERMINED", CHANCE)
     assert near.jsd < near.margin / 10
     counts, _ = likeness(Pair("task", ("a", "b", "c"), np.rint(p * 40).astype(np.int64)), QUICK, 0)
