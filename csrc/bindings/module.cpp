@@ -5,7 +5,7 @@ PYBIND11_MODULE(_core, m) {
     m.doc() = "Compiled core of crystal. Only crystal.ops imports it.";
     // Raised by one whenever a signature here changes; crystal.ops compares it, so that a stale build is
     // named.
-    m.attr("INTERFACE") = 1;
+    m.attr("INTERFACE") = 2;
     crystal::bindings::bind_blend(m);
     crystal::bindings::bind_clustering(m);
     crystal::bindings::bind_divergence(m);
