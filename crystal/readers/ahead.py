@@ -19,7 +19,7 @@ def alone() -> bool:
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """Yield the items of an iterable that a thread runs through, up to ``depth`` of them ahead.
+    """Yield the items of an iterable that a thread runs through, up to ``depth`` of them ahead of the caller's.
 
     What the iterable raises is raised here, in its place. The thread ends with this iterator, whether it is
     exhausted, closed or interrupted.
@@ -53,8 +53,8 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
                 raise error
             if item is _END:
                 return
+            room.release()  # before the caller's turn: the next is made beside it
             yield item
-            room.release()
     finally:
         stopped = True
         room.release(depth + 1)

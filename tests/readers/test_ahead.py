@@ -70,3 +70,18 @@ def test_work_beside_raises_when_it_is_waited_for(threads: int) -> None:
 
     with Beside(broken()) as work, pytest.raises(OSError, match="gone"):
         work.finish()
+
+
+def test_the_next_item_is_made_beside_the_callers_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYSTAL_THREADS", "2")
+    made = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        made.set()
+        yield 1
+
+    taken = ahead(items(), 1)
+    assert next(taken) == 0
+    assert made.wait(30)  # though nobody has asked for it
+    assert list(taken) == [1]
