@@ -5,6 +5,7 @@ A section is a module of this package with
 * ``TITLE``: the heading under which it stands,
 * ``run(scale, progress) -> dict``: the campaign; `scale` multiplies the number of repetitions (1 is what the
   page shows, tests use less), ``progress(done, total)`` is called now and then; the result is plain JSON,
+  with ``done``, the share of the campaign that was run, where it can be interrupted,
 * ``page(results) -> str``: the section's Markdown, from the results alone,
 * ``failures(results) -> list[str]``: the criteria that the results do not meet, a sentence each.
 
@@ -65,6 +66,7 @@ def measure(name: str, scale: float) -> dict[str, Any]:
             print(f"\r{name}: {done} of {total}", end="", file=sys.stderr, flush=True)
 
     results = section(name).run(scale, progress)
+    scale = round(scale * results.pop("done", 1.0), 2)
     return {"scale": scale, "cpu_seconds": round(time.process_time() - started), "results": results}
 
 

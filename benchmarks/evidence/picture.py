@@ -67,7 +67,7 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
                     _count(cells[world.name, kind], judge(world, kind, number), kind)
                     done += 1
                     progress(done, total)
-    return {"cells": list(cells.values())}
+    return {"cells": list(cells.values()), "done": done / total}
 
 
 def judge(world: World, kind: str, number: int) -> Clauses:

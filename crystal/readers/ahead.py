@@ -19,7 +19,7 @@ def alone() -> bool:
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """Yield the items of an iterable that a thread runs through, up to ``depth`` of them ahead of the caller's.
+    """Yield the items of an iterable that a thread runs through, up to ``depth`` of them ahead.
 
     What the iterable raises is raised here, in its place. The thread ends with this iterator, whether it is
     exhausted, closed or interrupted.
