@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from crystal.samples import Checkpoint, Prompt
+from crystal.samples import Prompt
 from crystal.states.sequence_sample import SequenceSample
-from crystal.states.views import parse_key
+from crystal.states.views import by_ladder
 
 
 @dataclass
@@ -36,6 +36,7 @@ def sequence_cells(sample: SequenceSample) -> dict[str, SequenceCells]:
 
     Examples
     --------
+    >>> from crystal.samples import Checkpoint
     >>> sample = SequenceSample()
     >>> keys = {"checkpoint": [Checkpoint("toy", "base", 0, "b").key()], "task": ["story"],
     ...         "prompt": [Prompt("", "tell").key()]}
@@ -51,20 +52,7 @@ def sequence_cells(sample: SequenceSample) -> dict[str, SequenceCells]:
         cell = found.setdefault((rung, task, prompt), CellTexts())
         cell.texts.append(text)
         cell.counts.append(count)
-    named = [
-        (
-            parse_key(Checkpoint.from_key, rung, "checkpoint"),
-            task,
-            parse_key(Prompt.from_key, prompt, "prompt"),
-            cell,
-        )
-        for (rung, task, prompt), cell in found.items()
-    ]
-    ladders: dict[str, SequenceCells] = {}
-    for checkpoint, task, wording, cell in sorted(named, key=lambda one: one[:3]):
-        tasks = ladders.setdefault(checkpoint.ladder, {})
-        tasks.setdefault(task, {}).setdefault(checkpoint.name, {})[wording] = cell
-    return ladders
+    return by_ladder(found)
 
 
 def _columns(rows: object) -> list[list[object]]:

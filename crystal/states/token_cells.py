@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from crystal.samples import Checkpoint, Prompt
+from crystal.samples import Prompt
 from crystal.states.exact_sums import TokenMoments
 from crystal.states.token_sums import TokenSums
-from crystal.states.views import parse_key
+from crystal.states.views import by_ladder
 
 PromptMoments: TypeAlias = "dict[Prompt, dict[str, TokenMoments]]"
 """Per prompt, the moments of each series (``surprisal``, ``entropy``) that it has."""
@@ -25,6 +25,7 @@ def token_cells(sums: TokenSums) -> dict[str, TokenCells]:
 
     Examples
     --------
+    >>> from crystal.samples import Checkpoint
     >>> sums = TokenSums()
     >>> keys = {"checkpoint": [Checkpoint("toy", "base", 0, "b").key()], "task": ["coin"],
     ...         "prompt": [Prompt("", "flip").key()]}
@@ -32,16 +33,4 @@ def token_cells(sums: TokenSums) -> dict[str, TokenCells]:
     >>> token_cells(sums)["toy"]["coin"]["b"][Prompt("", "flip")]["entropy"].tokens
     2
     """
-    named = [
-        (
-            parse_key(Checkpoint.from_key, rung, "checkpoint"),
-            task,
-            parse_key(Prompt.from_key, prompt, "prompt"),
-            series,
-        )
-        for (rung, task, prompt), series in sums.cells().items()
-    ]
-    ladders: dict[str, TokenCells] = {}
-    for rung, task, prompt, series in sorted(named, key=lambda cell: cell[:3]):
-        ladders.setdefault(rung.ladder, {}).setdefault(task, {}).setdefault(rung.name, {})[prompt] = series
-    return ladders
+    return by_ladder(sums.cells())

@@ -17,6 +17,7 @@ from crystal.states.task_options import TaskOptions
 
 Indices = npt.NDArray[np.int64]
 Parsed = TypeVar("Parsed")
+Cell = TypeVar("Cell")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,30 @@ def parse_key(parse: Callable[[str], Parsed], key: str, kind: str) -> Parsed:
         raise StateError(
             f"this is not the key of a {kind}", where="measurement", got=repr(key[:200])
         ) from error
+
+
+def by_ladder(
+    cells: Mapping[tuple[str, str, str], Cell],
+) -> dict[str, dict[str, dict[str, dict[Prompt, Cell]]]]:
+    """Return cells with the keys of a checkpoint, a task and the key of a prompt by what these say.
+
+    By ladder, task, name of the checkpoint and prompt; checkpoints, tasks and prompts are sorted.
+    :class:`StateError` where a key is none.
+    """
+    named = [
+        (
+            parse_key(Checkpoint.from_key, rung, "checkpoint"),
+            task,
+            parse_key(Prompt.from_key, prompt, "prompt"),
+            cell,
+        )
+        for (rung, task, prompt), cell in cells.items()
+    ]
+    ladders: dict[str, dict[str, dict[str, dict[Prompt, Cell]]]] = {}
+    for checkpoint, task, wording, cell in sorted(named, key=lambda one: one[:3]):
+        tasks = ladders.setdefault(checkpoint.ladder, {})
+        tasks.setdefault(task, {}).setdefault(checkpoint.name, {})[wording] = cell
+    return ladders
 
 
 def task_table(
