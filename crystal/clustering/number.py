@@ -72,10 +72,9 @@ def _test(
     """
     objectives = np.empty((draws + 1, len(steps)))
     objectives[0] = observed
+    random = generator(seed, "null", steps[0])
     for number in range(draws):
-        random = generator(seed, "null", steps[0], number)
-        made = way.partitions(draw(random), w, steps, random)
-        objectives[number + 1] = [one.objective for one in made]
+        objectives[number + 1] = way.objectives(draw(random), w, steps, random)
     # Of exact rows the gap statistic, of counts the likelihood ratio.
     heights = np.log(np.maximum(objectives, 1 / GRID)) if exact else objectives
     falls = heights[:, :1] - heights[:, 1:]

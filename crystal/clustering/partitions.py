@@ -51,10 +51,39 @@ class Way:
         """Return a partition of distributions [n, K] with weights [n] for each number of clusters."""
         if self.method == "kmeans":
             labels = [in_order(self._best(rows, w, k, random)) for k in ks]
-        else:
-            tree = self.tree(rows)
-            labels = [tree.cut(k) for k in ks]
-        return [Partition(one, self.objective(rows, w, one)) for one in labels]
+            return [Partition(one, self.objective(rows, w, one)) for one in labels]
+        tree = self.tree(rows)
+        return [
+            Partition(tree.cut(k), one) for k, one in zip(ks, self._costs(tree, rows, w, ks), strict=True)
+        ]
+
+    def objectives(
+        self, rows: Floats, w: Floats, ks: Sequence[int], random: np.random.Generator
+    ) -> list[float]:
+        """Return the objectives of :meth:`partitions`, which a linkage has without labels."""
+        if self.method == "kmeans":
+            return [one.objective for one in self.partitions(rows, w, ks, random)]
+        return self._costs(self.tree(rows), rows, w, ks)
+
+    def _costs(self, tree: Tree, rows: Floats, w: Floats, ks: Sequence[int]) -> list[float]:
+        """Return the objective of a tree's cuts: what its merges cost, added up from the leaves."""
+        n = len(rows)
+        share = (w / w.sum())[:, None]
+        sums = np.empty((2 * n - 1, rows.shape[1] + 1))  # of every cluster: its mass first, then its points
+        sums[:n, :1] = share
+        np.multiply(rows if self.geometry == "js" else np.sqrt(rows), share, out=sums[:n, 1:])
+        for i, (left, right) in enumerate(zip(tree.left.tolist(), tree.right.tolist(), strict=True), start=n):
+            np.add(sums[left], sums[right], out=sums[i])
+        mass, points = sums[:, 0], sums[:, 1:]
+        spread: Floats
+        if self.geometry == "js":  # the mass times the entropy of the mean
+            spread = _xlog2x(mass) - _xlog2x(points).sum(axis=1)
+        else:  # less the mass times half the square of the mean
+            squares = (points**2).sum(axis=1)
+            spread = -0.5 * np.divide(squares, mass, out=np.zeros_like(mass), where=mass > 0)
+        merges = spread[n:] - spread[tree.left] - spread[tree.right]
+        total = np.concatenate([[0.0], np.maximum(merges, 0.0).cumsum()])
+        return [float(total[n - k]) for k in ks]
 
     def objective(self, rows: Floats, w: Floats, labels: Labels) -> float:
         """Return the mean cost of a row about the mean of its cluster; bits in ``js``."""
@@ -69,6 +98,11 @@ class Way:
     def _best(self, rows: Floats, w: Floats, k: int, random: np.random.Generator) -> Labels:
         uniforms = random.random((self.restarts, k, 2 + int(math.log(k))))
         return best_lloyd(rows, w, uniforms, self.geometry, threads=self.threads).labels
+
+
+def _xlog2x(x: Floats) -> Floats:
+    result: Floats = x * np.log2(np.maximum(x, 1e-300))  # half the time of a mask
+    return result
 
 
 def shares(labels: Labels, w: Floats) -> Floats:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crystal.errors import InputError
+from crystal.phases.clusters import task_clusters
 from crystal.phases.ladder import judge
 from crystal.phases.results import Inputs, LadderResult, PhaseReport
 from crystal.phases.sequences import sequence_result
@@ -88,6 +89,9 @@ def classify(
     for ladder, tasks in names.items():
         tables = [measurement.table(ladder, task, settings.order) for task in tasks]
         results[ladder] = judge(tables, settings, tick)
+        for table in tables:
+            task = results[ladder].tasks[table.task]
+            task.clusters = task_clusters(table, task.seed, settings)
         names_in_order = [rung.name for rung in ladders[ladder]]
         results[ladder].tokens = token_result(tokens.get(ladder, {}), names_in_order, settings)
         results[ladder].sequences = sequence_result(texts.get(ladder, {}), names_in_order, settings)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from crystal.phases.cluster_results import ClusterResult
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -158,6 +160,8 @@ class TaskResult(FamilyResult, kw_only=True):
     """One task over all its prompts, and family by family."""
 
     families: dict[str, FamilyResult] = {}
+    clusters: ClusterResult | None = None
+    """Which of its distributions, one a checkpoint and prompt, are alike."""
 
 
 class ClauseResult(msgspec.Struct, kw_only=True):

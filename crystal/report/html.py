@@ -15,7 +15,8 @@ from crystal.phases.results import ClauseResult, LadderResult, PhaseReport, Verd
 from crystal.report import words
 from crystal.report.figures import counts_figure
 from crystal.report.html_sequences import sequences_section
-from crystal.report.html_task import chip, table, task_details
+from crystal.report.html_table import chip, table
+from crystal.report.html_task import task_details
 from crystal.report.html_tokens import tokens_section
 from crystal.report.markup import Child, Markup, join, tag
 

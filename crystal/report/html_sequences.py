@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from crystal.phases.results import Metric, SequenceGroup, SequenceResult
 from crystal.report import words
-from crystal.report.html_task import metric_rows, table
+from crystal.report.html_table import table
+from crystal.report.html_task import metric_rows
 from crystal.report.markup import Child, Markup, tag
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from crystal.phases.results import TokenGroup, TokenResult
 from crystal.report import words
-from crystal.report.html_task import metric_rows, table
+from crystal.report.html_table import table
+from crystal.report.html_task import metric_rows
 from crystal.report.markup import Child, Markup, tag
 
 

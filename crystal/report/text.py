@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from crystal.phases.results import LadderResult, Metric, PhaseReport, SequenceResult, TokenResult
 from crystal.report import words
+from crystal.report.cluster_words import ladder_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,6 +111,9 @@ def _print_ladder(ladder: LadderResult, console: Console) -> None:
             for key, clause in ladder.clauses.items()
         ],
     )
+    if clusters := ladder_words(ladder):
+        console.print(_plain(clusters))
+        console.print()
     if ladder.tokens is not None:
         print_tokens(ladder.tokens, label, console)
     if ladder.sequences is not None:

@@ -23,6 +23,22 @@ std::size_t drawn(const std::vector<double>& chances, double u) {
     return last;
 }
 
+// What a start leans towards the mean of all rows in js. A row is a start with zeros wherever its samples
+// were few, and a start's zeros are dearer than anything: rows would be sorted by those at first, and stay
+// so.
+constexpr double lean = 0.1;
+
+std::vector<double> mean_of(std::span<const double> x, std::span<const double> weights, std::size_t options) {
+    std::vector<double> mean(options, 0.0);
+    double mass = 0.0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        mass += weights[i];
+        for (std::size_t k = 0; k < options; ++k) mean[k] += weights[i] * x[i * options + k];
+    }
+    for (double& value : mean) value /= mass > 0.0 ? mass : 1.0;
+    return mean;
+}
+
 }  // namespace
 
 void kmeans_starts(std::span<const double> roots, std::span<const double> weights, std::size_t options,
@@ -72,13 +88,17 @@ KmeansFit kmeans_best(std::span<const double> x, std::span<const double> roots,
     std::vector<std::int64_t> starts(shape.clusters);
     std::vector<double> moved(shape.clusters * shape.options);
     std::vector<std::int32_t> assigned(shape.rows);
+    const std::vector<double> mean = mean_of(x, weights, shape.options);
+    const double share = shape.geometry == KmeansGeometry::js ? lean : 0.0;
     KmeansFit best;
     for (std::size_t run = 0; run * a_run < uniforms.size(); ++run) {
         kmeans_starts(roots, weights, shape.options, uniforms.subspan(run * a_run, a_run), trials,
                       shape.portable, starts, stop);
-        for (std::size_t c = 0; c < shape.clusters; ++c)
-            std::copy_n(x.data() + static_cast<std::size_t>(starts[c]) * shape.options, shape.options,
-                        moved.data() + c * shape.options);
+        for (std::size_t c = 0; c < shape.clusters; ++c) {
+            const double* row = x.data() + static_cast<std::size_t>(starts[c]) * shape.options;
+            for (std::size_t k = 0; k < shape.options; ++k)
+                moved[c * shape.options + k] = row[k] + share * (mean[k] - row[k]);
+        }
         const KmeansFit fit = kmeans(x, weights, shape, limit, threads, moved, assigned, stop);
         if (run > 0 && fit.objective >= best.objective) continue;
         best = fit;

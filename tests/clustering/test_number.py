@@ -7,7 +7,7 @@ import pytest
 
 from crystal import cluster_distributions
 from crystal.clustering.number import _cloud, _samples
-from crystal.clustering.partitions import adjusted_rand_index
+from crystal.clustering.partitions import Way, adjusted_rand_index
 from crystal.errors import CrystalError
 
 TRUTH = np.arange(24) % 3
@@ -158,3 +158,19 @@ def test_bad_settings(options: dict, text: str) -> None:  # type: ignore[type-ar
     rows[2] = 0 if options.get("counts") and "weights" not in options else rows[2]
     with pytest.raises(CrystalError, match=text):
         cluster_distributions(rows, **options)
+
+
+@pytest.mark.parametrize("geometry", ["js", "hellinger"])
+@pytest.mark.parametrize("method", ["average", "complete"])
+def test_what_merges_cost_adds_up_to_the_objective(method: str, geometry: str) -> None:
+    """The objective of every cut of a tree, from its merges and from its labels; rows without weight too."""
+    rng = np.random.default_rng(4)
+    rows = rng.dirichlet(np.full(5, 0.3), 14)
+    rows[3] = rows[8]
+    w = rng.uniform(0.0, 3.0, 14)
+    w[[2, 5]] = 0.0
+    way, ks = Way(method, geometry, 1, 1), range(1, 15)
+    parts = way.partitions(rows, w, ks, rng)
+    direct = [way.objective(rows, w, part.labels) for part in parts]
+    np.testing.assert_allclose([part.objective for part in parts], direct, atol=1e-13)
+    assert way.objectives(rows, w, ks, rng) == [part.objective for part in parts]
