@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -24,10 +23,7 @@ Examples:
 
 def analyze(
     paths: options.Paths,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for the report's files.", show_default=False),
-    ] = None,
+    out: options.ReportOut = None,
     log_format: options.Format = "auto",
     tasks: options.Tasks = None,
     answer: options.Answer = "short",

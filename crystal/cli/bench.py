@@ -24,26 +24,14 @@ def bench(
     ] = False,
     only: Annotated[
         str | None,
-        typer.Option(
-            "--only",
-            metavar="NAME,...",
-            help="These operations alone; whole is reading, counting and statistics.",
-            show_default=False,
+        options.several(
+            "--only", "NAME", "These operations alone; whole is reading, counting and statistics."
         ),
     ] = None,
     most: Annotated[
         int, typer.Option("--samples", metavar="N", help="Samples of the largest log.", min=10_000)
     ] = 10_000_000,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Write bench.json, bench.md and bench.svg there.",
-            show_default=False,
-        ),
-    ] = None,
+    out: Annotated[Path | None, options.out("DIR", "Write bench.json, bench.md and bench.svg there.")] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from crystal.cli import gate, options
 from crystal.cli.analyze import hold, show
 from crystal.cli.screen import Screen
@@ -18,11 +13,8 @@ Examples:
 
 
 def classify(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Measurement file.", show_default=False)],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for the report's files.", show_default=False),
-    ] = None,
+    path: options.Measurement,
+    out: options.ReportOut = None,
     alpha: options.Alpha = 0.05,
     seed: options.Seed = 0,
     order: options.Order = None,

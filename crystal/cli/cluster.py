@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,27 +17,16 @@ Examples:
 
 
 def cluster(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MEASUREMENT",
-            help="A measurement file, or a folder that analyze left.",
-            show_default=False,
-        ),
-    ],
+    path: options.Measurement,
     ladder: Annotated[
         str | None,
         typer.Option(
             "--ladder", metavar="NAME", help="Which ladder, where there are several.", show_default=False
         ),
     ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option("--task", metavar="NAME,...", help="Only these tasks.", show_default=False),
-    ] = None,
+    task: Annotated[str | None, options.several("--task", "NAME", "Only these tasks.")] = None,
     checkpoint: Annotated[
-        str | None,
-        typer.Option("--checkpoint", metavar="NAME,...", help="Only these checkpoints.", show_default=False),
+        str | None, options.several("--checkpoint", "NAME", "Only these checkpoints.")
     ] = None,
     method: Annotated[
         str, typer.Option("--method", metavar="NAME", help="kmeans, average, complete or single.")

@@ -18,14 +18,7 @@ Examples:
 
 
 def compare(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="A [B]",
-            help="Measurement files, or folders that analyze left; one that holds both ladders will do.",
-            show_default=False,
-        ),
-    ],
+    paths: options.Measurements,
     ladders: Annotated[
         str | None,
         typer.Option(
@@ -35,16 +28,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Folder for comparison.html and comparison.json.",
-            show_default=False,
-        ),
-    ] = None,
+    out: Annotated[Path | None, options.out("DIR", "Folder for comparison.html and comparison.json.")] = None,
     alpha: options.Alpha = 0.05,
     seed: options.Seed = 0,
     order: options.Order = None,
@@ -56,6 +40,7 @@ def compare(
 ) -> None:
     """Compare two ladders, task by task: the tuned behaviours, and the seeds they nucleated on.
 
+    Give a measurement of each, or one that holds both.
     SHARED and DIFFERENT are said where the samples show them, with a control: how near the two would be if
     the names of the options meant nothing.
     """
@@ -69,7 +54,7 @@ def compare(
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     if len(paths) > 2:
-        raise SettingsError("two ladders are compared", where="A B", got=f"{len(paths)} paths")
+        raise SettingsError("two ladders are compared", where="MEASUREMENT...", got=f"{len(paths)} paths")
     given = (*options.names(ladders), None, None)
     if len(given) not in (2, 4):
         raise SettingsError("two ladders are compared", where="--ladders", expected="A,B", got=repr(ladders))

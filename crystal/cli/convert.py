@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from crystal.cli import options
 from crystal.cli.screen import Progress, Screen
@@ -22,16 +19,7 @@ Examples:
 
 def convert(
     paths: options.Paths,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Sample table to write: .parquet, .arrow or .jsonl.",
-            show_default=False,
-        ),
-    ],
+    out: options.LogOut,
     log_format: options.Format = "auto",
     field_map: options.Map = None,
     checkpoint: options.CheckpointRules = None,

@@ -19,16 +19,7 @@ Examples:
 
 def dedup(
     paths: options.Paths,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Sample table to write, the class of each text as its answer: .parquet, .arrow or .jsonl.",
-            show_default=False,
-        ),
-    ],
+    out: options.LogOut,
     classes: Annotated[
         str,
         typer.Option(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from crystal.cli import options
 from crystal.cli.measurements import describe, summary
 from crystal.cli.screen import Screen
@@ -19,10 +14,7 @@ Examples:
 
 def measure(
     paths: options.Paths,
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="FILE", help="Measurement file to write.", show_default=False),
-    ],
+    out: options.MeasurementOut,
     log_format: options.Format = "auto",
     tasks: options.Tasks = None,
     answer: options.Answer = "short",

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from crystal.cli import options
 from crystal.cli.measurements import describe, summary
 from crystal.cli.screen import Screen
@@ -17,13 +12,8 @@ Examples:
 
 
 def merge(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Measurement files.", show_default=False)
-    ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="FILE", help="Measurement file to write.", show_default=False),
-    ],
+    paths: options.Measurements,
+    out: options.MeasurementOut,
     allow_duplicates: options.AllowDuplicates = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,

@@ -12,9 +12,42 @@ from crystal.errors import SettingsError
 if TYPE_CHECKING:
     from crystal.phases.settings import Settings
 
+
+def out(metavar: str, help_text: str) -> Any:
+    """Return the option that names what is written."""
+    return typer.Option("--out", "-o", metavar=metavar, help=help_text, show_default=False)
+
+
+def under(what: str) -> Any:
+    """Return the option that names one checkpoint for all rows of a table."""
+    return typer.Option("--checkpoint", metavar="LADDER/STAGE/STEP", help=what, show_default=False)
+
+
+def rendering(what: str) -> Any:
+    """Return the option that says how prompts stand before texts."""
+    return typer.Option("--rendering", metavar="auto|chat|completion", help=what)
+
+
+def several(name: str, metavar: str, what: str) -> Any:
+    """Return an option that takes names with commas between them (:func:`names`)."""
+    return typer.Option(name, metavar=f"{metavar},...", help=what, show_default=False)
+
+
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Logs, or folders of logs.", show_default=False)
 ]
+_MEASUREMENT = "measurement file, or a folder that analyze left"
+Measurement = Annotated[
+    Path, typer.Argument(metavar="MEASUREMENT", help=f"A {_MEASUREMENT}.", show_default=False)
+]
+Measurements = Annotated[
+    list[Path],
+    typer.Argument(metavar="MEASUREMENT...", help=f"For each a {_MEASUREMENT}.", show_default=False),
+]
+ReportOut = Annotated[Path | None, out("DIR", "Folder for the report's files.")]
+MeasurementOut = Annotated[Path, out("FILE", "Measurement file to write.")]
+TableOut = Annotated[Path, out("FILE", "Sample table to write: .parquet or .arrow.")]
+LogOut = Annotated[Path, out("FILE", "Sample table to write: .parquet, .arrow or .jsonl.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, all else to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -89,12 +122,6 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-TableOut = Annotated[
-    Path,
-    typer.Option(
-        "--out", "-o", metavar="FILE", help="Sample table to write: .parquet or .arrow.", show_default=False
-    ),
-]
 Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, cuda:1, mps.")
 ]
@@ -104,12 +131,7 @@ Dtype = Annotated[
 Restart = Annotated[
     bool, typer.Option("--restart", help="Throw away what an earlier run has done, instead of going on.")
 ]
-
-
-def under(what: str) -> Any:
-    """Return the option that names one checkpoint for all rows of a table."""
-    return typer.Option("--checkpoint", metavar="LADDER/STAGE/STEP", help=what, show_default=False)
-
+Temperature = Annotated[float, typer.Option("--temperature", help="Divides the logits.")]
 
 Alpha = Annotated[float, typer.Option("--alpha", help="Level of every test, 1 - level of every interval.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the generator: the same seed, the same bytes.")]

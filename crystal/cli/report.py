@@ -25,12 +25,7 @@ def report(
         typer.Argument(metavar="FILE", help="A report.json, or the folder it is in.", show_default=False),
     ],
     render: Annotated[str, typer.Option("--format", metavar="text|html", help="What to write.")] = "text",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Where to write it; stdout if not given.", show_default=False
-        ),
-    ] = None,
+    out: Annotated[Path | None, options.out("FILE", "Where to write it; stdout if not given.")] = None,
     fail_on: options.FailOn = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,

@@ -33,10 +33,7 @@ def sample(
     tasks: Annotated[
         str, typer.Option("--tasks", metavar="default|FILE.toml", help="The tasks to ask about.")
     ] = "default",
-    only: Annotated[
-        str | None,
-        typer.Option("--only", metavar="TASK,...", help="Ask about these of them.", show_default=False),
-    ] = None,
+    only: Annotated[str | None, options.several("--only", "TASK", "Ask about these of them.")] = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="Score the listed options instead of drawing: exact distributions."),
@@ -51,13 +48,11 @@ def sample(
     history_length: Annotated[int, typer.Option("--history-length", help="Earlier draws in each.")] = 5,
     rendering: Annotated[
         str,
-        typer.Option(
-            "--rendering",
-            metavar="auto|chat|completion",
-            help="How prompts are asked. auto is completion for a stage base, else chat where possible.",
+        options.rendering(
+            "How prompts are asked. auto is completion for a stage base, else chat where possible."
         ),
     ] = "auto",
-    temperature: Annotated[float, typer.Option("--temperature", help="Divides the logits.")] = 1.0,
+    temperature: options.Temperature = 1.0,
     top_p: Annotated[float, typer.Option("--top-p", help="Draw from the fewest tokens that reach it.")] = 1.0,
     top_k: Annotated[int, typer.Option("--top-k", help="Draw from the k most probable tokens; 0: all.")] = 0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Most tokens of a reply.")] = 16,

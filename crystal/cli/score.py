@@ -35,14 +35,12 @@ def score(
     ] = None,
     rendering: Annotated[
         str,
-        typer.Option(
-            "--rendering",
-            metavar="auto|chat|completion",
-            help="How the prompt stands before the text: in the chat template or as it is. auto is chat if "
-            "the tokenizer has a template and --checkpoint is no base.",
+        options.rendering(
+            "How the prompt stands before the text: in the chat template or as it is. auto is chat if the "
+            "tokenizer has a template and --checkpoint is no base."
         ),
     ] = "auto",
-    temperature: Annotated[float, typer.Option("--temperature", help="Divides the logits.")] = 1.0,
+    temperature: options.Temperature = 1.0,
     max_length: Annotated[
         int | None,
         typer.Option(
