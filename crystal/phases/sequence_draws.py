@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from crystal.states.sequence_cells import CellTexts
 from crystal.states.sequence_sample import words_of
+from crystal.statistics.compression import compression_ratio
 from crystal.statistics.grams import Grams, count_kinds, grams
 from crystal.statistics.rarefaction import entropy_parts, missed, sum_by
 
@@ -110,7 +110,13 @@ class Panel:
             return None
         budget, chosen = found
         ratio = np.array(
-            [[_ratio(self.cells[cell], budget) for cell in row] for row in grid[:, chosen].tolist()]
+            [
+                [
+                    compression_ratio(self.cells[cell].texts, counts=self.cells[cell].counts, budget=budget)
+                    for cell in row
+                ]
+                for row in grid[:, chosen].tolist()
+            ]
         )
         return budget, chosen, ratio.reshape(len(grid), len(chosen))
 
@@ -170,21 +176,3 @@ def _across(rung: Integers, gram: Integers, miss: Floats, rungs: int) -> Floats:
 
 def _joined_size(cell: CellTexts) -> int:
     return sum(count * (len(text.encode()) + 1) for text, count in zip(cell.texts, cell.counts, strict=True))
-
-
-def _ratio(cell: CellTexts, budget: int) -> float:
-    """Return ``budget`` over the bytes that zlib makes of so many bytes of the cell's samples.
-
-    Samples are taken at even distances from all of them, in the order of their texts' hashes, as many as are
-    needed: so a text has its share. They are joined by line ends, cut at the budget, and compressed once.
-    """
-    ends = np.cumsum(cell.counts)
-    total = int(ends[-1])
-    mean = _joined_size(cell) / total
-    take = min(total, int(budget / mean) + 1)
-    while True:
-        places = np.searchsorted(ends, (np.arange(take) + 0.5) * (total / take), side="right")
-        data = "\n".join([cell.texts[i] for i in places.tolist()]).encode() + b"\n"
-        if len(data) >= budget or take == total:
-            return budget / len(zlib.compress(data[:budget], 9))
-        take = min(total, 2 * take)

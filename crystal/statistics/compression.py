@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from crystal.errors import SettingsError
 
 BUDGET = 32_768
@@ -30,13 +32,20 @@ class CompressionRatios:
     """Bytes that each ratio is of."""
 
 
-def compression_ratio(texts: Iterable[str | bytes], *, budget: int = BUDGET, seed: int = 0) -> float:
+def compression_ratio(
+    texts: Iterable[str | bytes],
+    *,
+    counts: Sequence[int] | None = None,
+    budget: int = BUDGET,
+    seed: int = 0,
+) -> float:
     """Return how many bytes of texts one compressed byte stands for: 1 or so for noise, more for repetition.
 
-    The texts, a line end after each, are put behind one another, cut after ``budget`` bytes, and compressed
+    Samples, a line end after each, are put behind one another, cut after ``budget`` bytes, and compressed
     once, by zlib at level 9: budget / compressed bytes. (Compressing each text by itself, or a text at a
-    time, misses what texts share.) The order is that of a seeded hash of each text and of which of its copies
-    it is: a random sample without replacement that does not depend on the order of the texts.
+    time, misses what texts share.) They are taken at even distances from all of them, in the order of a
+    seeded hash of their texts, as many as are needed: so each text has its share, and the order in which they
+    were given has none.
 
     The ratio grows with the bytes, because later ones find more to repeat, so ratios compare at one budget
     only, and a lesser number of bytes has none. DEFLATE looks back 32,768 bytes, hence the default; past that
@@ -45,7 +54,9 @@ def compression_ratio(texts: Iterable[str | bytes], *, budget: int = BUDGET, see
     Parameters
     ----------
     texts : iterable of str or bytes
-        Once for each sample; a microsecond or two each.
+        Once for each sample, or once with its number in ``counts``.
+    counts : sequence of int, optional
+        How many samples have each text, at least 1; 1 by default.
     budget : int
         Bytes to compress, at least 1.
     seed : int
@@ -59,7 +70,7 @@ def compression_ratio(texts: Iterable[str | bytes], *, budget: int = BUDGET, see
     Raises
     ------
     SettingsError
-        For a budget below 1 or a seed out of its range.
+        For a budget below 1, a seed out of its range, or counts that are not one for each text.
 
     Notes
     -----
@@ -77,7 +88,7 @@ def compression_ratio(texts: Iterable[str | bytes], *, budget: int = BUDGET, see
         raise SettingsError("the budget is below a byte", where="compression_ratio", got=str(budget))
     if not 0 <= seed < 1 << 64:
         raise SettingsError("the seed is out of range", where="compression_ratio", got=str(seed))
-    return _ratio([text for _, text in sorted(_keyed(texts, seed))], budget)
+    return _ratio(_Samples(texts, counts, seed), budget)
 
 
 def compression_ratios(
@@ -87,7 +98,7 @@ def compression_ratios(
 
     ``within`` is the mean of :func:`compression_ratio` over the samples of each input (prompt) that has
     ``budget`` bytes: repetition between replies to one question. ``across`` takes one reply to each input,
-    the first in the order of the seeded hash: repetition between replies to different questions.
+    the middle one in the order of the seeded hash: repetition between replies to different questions.
 
     Parameters
     ----------
@@ -128,31 +139,49 @@ def compression_ratios(
     return CompressionRatios(
         within=math.fsum(enough) / len(enough) if enough else math.nan,
         across=compression_ratio(
-            [min(_keyed(some, seed))[1] for some in by_input.values()], budget=budget, seed=seed
+            [text for some in by_input.values() for text in _Samples(some, None, seed).spaced(1)],
+            budget=budget,
+            seed=seed,
         ),
         inputs=len(enough),
         budget=budget,
     )
 
 
-def _keyed(texts: Iterable[str | bytes], seed: int) -> list[tuple[bytes, bytes]]:
-    """Return each text behind its place in the order."""
-    key = seed.to_bytes(8, "little")
-    copies: Counter[bytes] = Counter()
-    found = []
-    for text in texts:
-        data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-        salt = copies[data].to_bytes(8, "little")
-        copies[data] += 1
-        found.append((hashlib.blake2b(data, digest_size=16, key=key, salt=salt).digest(), data))
-    return found
+class _Samples:
+    """Samples in the order of a seeded hash of their texts, copies side by side."""
+
+    def __init__(self, texts: Iterable[str | bytes], counts: Sequence[int] | None, seed: int) -> None:
+        some = [text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text for text in texts]
+        numbers = [1] * len(some) if counts is None else list(counts)
+        if len(numbers) != len(some) or min(numbers, default=1) < 1:
+            raise SettingsError(
+                "counts are one for each text, and at least 1",
+                where="compression_ratio",
+                expected=str(len(some)),
+                got=str(len(numbers)),
+            )
+        held: Counter[bytes] = Counter()
+        for text, number in zip(some, numbers, strict=True):
+            held[text] += number
+        key = seed.to_bytes(8, "little")
+        self.texts = sorted(held, key=lambda text: hashlib.blake2b(text, digest_size=16, key=key).digest())
+        self.ends = np.cumsum([held[text] for text in self.texts], dtype=np.int64)
+        self.total = int(held.total())
+        self.size = sum(number * (len(text) + 1) for text, number in held.items())
+
+    def spaced(self, take: int) -> list[bytes]:
+        """Return ``take`` samples at even distances."""
+        places = np.searchsorted(self.ends, (np.arange(take) + 0.5) * (self.total / take), side="right")
+        return [self.texts[i] for i in places.tolist()]
 
 
-def _ratio(texts: list[bytes], budget: int) -> float:
-    parts, size = [], 0
-    for text in texts:
-        parts.append(text + b"\n")
-        size += len(parts[-1])
-        if size >= budget:
-            return budget / len(zlib.compress(b"".join(parts)[:budget], LEVEL))
-    return math.nan
+def _ratio(samples: _Samples, budget: int) -> float:
+    if samples.size < budget:
+        return math.nan
+    take = min(samples.total, budget * samples.total // samples.size + 1)
+    while True:
+        data = b"".join(text + b"\n" for text in samples.spaced(take))
+        if len(data) >= budget:
+            return budget / len(zlib.compress(data[:budget], LEVEL))
+        take = min(samples.total, 2 * take)

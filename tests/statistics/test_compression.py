@@ -69,7 +69,22 @@ def test_within_and_across_are_kept_apart() -> None:
     assert same.across > 2 * collapsed.across
 
 
+def test_counts_stand_for_copies() -> None:
+    texts, counts = texts_of(50, 9, 6), [1 + i % 7 for i in range(50)]
+    copies = [text for text, count in zip(texts, counts, strict=True) for _ in range(count)]
+    found = compression_ratio(texts, counts=counts, budget=3000)
+    assert found == compression_ratio(copies, budget=3000)
+    # A text that is given twice has the sum of its counts.
+    more = [count + 3 for count in counts]
+    twice = compression_ratio(texts + texts, counts=counts + [3] * 50, budget=3000)
+    assert twice == compression_ratio(texts, counts=more, budget=3000)
+    assert math.isnan(compression_ratio(["abc"], counts=[2], budget=9))
+
+
 def test_refusals() -> None:
+    for counts in ([1], [1, 0], [1, 2, 3]):
+        with pytest.raises(SettingsError, match="one for each text"):
+            compression_ratio(["a", "b"], counts=counts)
     with pytest.raises(SettingsError, match="below a byte"):
         compression_ratio([], budget=0)
     with pytest.raises(SettingsError, match="seed"):
