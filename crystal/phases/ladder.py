@@ -151,7 +151,14 @@ def name_transitions(units: dict[str, dict[str, Unit]], settings: Settings) -> N
     for groups in units.values():
         for group, unit in groups.items():
             by_group.setdefault(group, []).append(unit)
+    named: dict[tuple[int, ...], list[Unit]] = {}
     for members in by_group.values():
+        same = named.setdefault(tuple(id(unit.comparisons) for unit in members), members)
+        if same is not members:  # one family holds all prompts
+            for unit, twin in zip(members, same, strict=True):
+                unit.transitions = [replace(transition) for transition in twin.transitions]
+                unit.evidence = list(twin.evidence)
+            continue
         for i in range(len(members[0].comparisons)):
             comparisons = [unit.comparisons[i] for unit in members]
             q = benjamini_hochberg([comparison.p for comparison in comparisons])

@@ -15,7 +15,7 @@ from crystal.phases.clauses import Clauses
 from crystal.phases.permuting import permuted
 from crystal.phases.settings import Margins, Settings
 from crystal.phases.transitions import Comparison, entropy_limits, retention_limits
-from crystal.phases.verdict import Evidence, decide
+from crystal.phases.verdict import Evidence, Limits, decide
 from crystal.states.tables import TaskTable
 from crystal.statistics.multiple import benjamini_hochberg
 
@@ -68,6 +68,8 @@ def sensitivity(
         result[f"retention_mass_{mass:g}"] = variation(
             [
                 replace(evidence, retention_change=retention_limits(comparison, settings, mass))
+                if _hangs_on_retention(evidence, margins)
+                else evidence
                 for comparison, evidence in open_to
             ],
             margins,
@@ -82,6 +84,13 @@ def sensitivity(
     result["stage_labels_removed"] = _without_labels(tables, promptabilities, clauses)
     result["answer_rule"] = {"note": "texts are not kept: measure again with another --answer to compare"}
     return result
+
+
+def _hangs_on_retention(evidence: Evidence, margins: Margins) -> bool:
+    """Whether it matters to the verdict what mass was kept: limits of it are costly."""
+    gone, kept = Limits(-1.0, -1.0), Limits(0.0, 0.0)
+    verdicts = {decide(replace(evidence, retention_change=limits), margins) for limits in (gone, kept)}
+    return len(verdicts) > 1
 
 
 def _without_labels(

@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most Monte Carlo draws of a permutation test."""
     exceedances: int = 20
     """Besag-Clifford: a permutation test stops at this many draws at least as extreme as the data."""
-    interval_draws: int = 1_000
+    interval_draws: int = 400
     """Draws for each grid point of an interval by test inversion."""
     splits: int = 200
     """Random halves over which a seed is selected and scored."""

@@ -14,7 +14,7 @@ from crystal.ops.resampling import stream_key
 from crystal.phases.checkpoints import Known
 from crystal.phases.differences import Differences, exact_differences, sampled_differences
 from crystal.phases.needs import Needs, needs
-from crystal.phases.permuting import permuted
+from crystal.phases.permuting import omnibus_p
 from crystal.phases.results import TRANSITION_METRICS, Metric, SeedResult, TransitionResult, Verdict
 from crystal.phases.seed_between import decided_share, seed_between
 from crystal.phases.settings import Settings
@@ -139,7 +139,7 @@ def compare(
     else:
         counts = np.stack([sides[0].counts, sides[1].counts], axis=1)
         # A gate that cannot be believed must not enter the q of the other tasks either.
-        p = None if outline.blocked else permuted(counts, "g", settings, key).p
+        p = None if outline.blocked else omnibus_p(counts, settings, key)
         same = (
             None if (first & ~second).any() else known[0],
             None if (second & ~first).any() else known[1],

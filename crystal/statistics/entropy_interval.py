@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import simulate
+from crystal.statistics import large_samples
 from crystal.statistics.arrays import Counts, Floats, as_counts
 from crystal.statistics.coverage import coverage
 from crystal.statistics.entropy import entropy
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.inversion import GRID_POINTS, REACH, invert, upper_tail
+from crystal.statistics.inversion import GRID_POINTS, REACH, invert, search, upper_tail
 from crystal.statistics.jackknife import entropy_jackknife
 from crystal.statistics.nsb import nsb_interval, nsb_posterior
 from crystal.statistics.smoothing import smoothed
@@ -72,7 +73,7 @@ def entropy_interval(
     closed: bool,
     *,
     alpha: float = 0.05,
-    draws: int = 1_000,
+    draws: int = 400,
     seed: int = 0,
     key: int = 0,
     threads: int = 0,
@@ -181,11 +182,28 @@ def tilted_inversion(
     exponents = np.interp(wanted, reached[::-1], _EXPONENTS[::-1])
     members = _tilt(base, exponents)
     targets = -xlog2x(members).sum(axis=-1).mean(axis=-1)
-    simulated = simulate(
-        members[:, None], sizes[None], "entropy", draws=draws, seed=seed, key=key, threads=threads
-    )
     observed = float(entropy(counts, "plugin").mean())
-    low, _, high = invert(targets, upper_tail(simulated, observed), draws, alpha)
+    if large_samples.enough(sizes, counts.shape[1]):
+        exactly = large_samples.tails(large_samples.entropy_law(members, sizes), observed * LN2)
+        if exactly is not None:
+            low, _, high = invert(targets, exactly, large_samples.AS_DRAWS, alpha)
+            return max(low, 0.0), min(high, top)
+
+    def tails(at: list[int]) -> Floats:
+        each = members[at, None]
+        drawn = simulate(each, sizes[None], "entropy", draws=draws, seed=seed, key=key, threads=threads)
+        return upper_tail(drawn, observed)
+
+    seen = (counts > 0).sum(axis=1)
+    low, _, high = search(
+        targets,
+        tails,
+        draws,
+        alpha,
+        centre=observed + float(((seen - 1) / (2 * sizes * LN2)).mean()),
+        error=error,
+        wanted=(True, False, True),
+    )
     return max(low, 0.0), min(high, top)
 
 

@@ -7,6 +7,8 @@ statistic sits at alpha/2 of the simulated ones, ties counted half (mid-p).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from crystal.statistics.arrays import Floats
@@ -16,6 +18,7 @@ GRID_POINTS = 17
 REACH = 6.0
 """Standard errors that the grid covers on each side."""
 _TIES = 2.0**40
+_FEW = 5.0
 
 
 def upper_tail(simulated: Floats, observed: float) -> Floats:
@@ -90,3 +93,104 @@ def invert(targets: Floats, tail: Floats, draws: int, alpha: float) -> tuple[flo
     if monotone[0] >= 1 - 1.5 * edge:
         high = targets[-1]
     return float(low), float(middle), float(high)
+
+
+def search(
+    targets: Floats,
+    tails: Callable[[list[int]], Floats],
+    draws: int,
+    alpha: float,
+    *,
+    centre: float,
+    error: float,
+    wanted: Sequence[bool] = (True, True, True),
+) -> tuple[float, float, float]:
+    """Return what :func:`invert` does, from the few members that its limits lie between.
+
+    Tails rise along the family, nearly straight on the normal scale. So each crossing is looked for between
+    two neighbours, first where a normal law puts it, then where a line through what is known does.
+
+    Parameters
+    ----------
+    targets : ndarray, float64 [T]
+        Values of the quantity, ascending.
+    tails : callable
+        From indices of members, ascending, to their upper tails: costly.
+    draws : int
+        Draws behind each tail.
+    alpha : float
+        One minus the level.
+    centre, error : float
+        About where the tail is 1/2, and how far from there it is that of a standard deviation.
+    wanted : sequence of bool
+        Which of the lower limit, the median-unbiased value and the upper limit are asked for; the others
+        say nothing.
+
+    Returns
+    -------
+    tuple of float
+
+    Examples
+    --------
+    >>> grid = np.linspace(-3.0, 3.0, 17)
+    >>> from crystal.statistics.special import normal_cdf
+    >>> shape = np.array([normal_cdf(x) for x in grid])
+    >>> asked = []
+    >>> def tails(at):
+    ...     asked.extend(at)
+    ...     return shape[at]
+    >>> limits = search(grid, tails, 10**6, 0.05, centre=0.0, error=1.0)
+    >>> len(asked), [round(limit, 6) for limit in limits]
+    (6, [-1.959964, -0.0, 1.959964])
+    """
+    levels = np.array([alpha / 2, 0.5, 1 - alpha / 2])[np.array(wanted)]
+    scores = [normal_quantile(level) for level in levels]
+    last = len(targets) - 1
+    known: dict[int, float] = {}
+    pending = set()
+    for score in scores:
+        after = int(np.clip(np.searchsorted(targets, centre + score * error), 1, last))
+        pending |= {after - 1, after}
+    while pending:
+        asked = sorted(pending)
+        known.update(zip(asked, tails(asked).tolist(), strict=True))
+        pending = {_next(known, float(level), last) for level in levels} - {-1}
+        # Where the tail stays on one side of 1/2 the levels hang on that end of the family; where too few
+        # draws are left to tell how it goes on, the other end is looked at as well.
+        if not pending:
+            ends = {0} if min(known.values()) > 0.5 else {last} if max(known.values()) < 0.5 else set()
+            still = max(min(known.values()), 1 - max(known.values())) > 1 - _FEW / draws
+            pending = ({0, last} if still else ends) - known.keys()
+    at = sorted(known)
+    return invert(targets[at], np.array([known[i] for i in at]), draws, alpha)
+
+
+def _next(known: dict[int, float], level: float, last: int) -> int:
+    """Return the member to ask next for where the tail crosses a level, -1 where its neighbours are known."""
+    at = sorted(known)
+    low = max((i for i in at if known[i] < level), default=None)
+    high = min((i for i in at if low is None or i > low), default=None)
+    if low is None:
+        return _beyond(known, level, at[:2], -1, last) if at[0] > 0 else -1
+    if high is None:
+        return _beyond(known, level, at[-2:], 1, last) if low < last else -1
+    if high == low + 1:
+        return -1
+    return int(np.clip(round(_straight(known, level, low, high)), low + 1, high - 1))
+
+
+def _beyond(known: dict[int, float], level: float, ends: list[int], step: int, last: int) -> int:
+    """Return a member beyond all known ones: at least one further, at most twice as far as a line says."""
+    edge = ends[0] if step < 0 else ends[-1]
+    guess = _straight(known, level, *ends) if len(ends) == 2 else edge
+    wanted = np.floor(guess) if step < 0 else np.ceil(guess)
+    wanted = min(wanted, edge - 1) if step < 0 else max(wanted, edge + 1)
+    return int(np.clip(wanted, max(0, edge - 6), min(last, edge + 6)))
+
+
+def _straight(known: dict[int, float], level: float, first: int, second: int) -> float:
+    """Return where a line through two tails on the normal scale reaches a level."""
+    a, b, wanted = (
+        normal_quantile(float(np.clip(p, 1e-4, 1 - 1e-4))) for p in (known[first], known[second], level)
+    )
+    return first + (second - first) * (wanted - a) / (b - a) if b > a else (first + second) / 2

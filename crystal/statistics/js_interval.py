@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import simulate, simulate_counts
+from crystal.statistics import large_samples
 from crystal.statistics.arrays import Counts, Floats, as_counts
 from crystal.statistics.coverage import coverage
 from crystal.statistics.divergence import js_information
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.inversion import GRID_POINTS, REACH, invert, upper_tail
+from crystal.statistics.inversion import GRID_POINTS, REACH, invert, search, upper_tail
 from crystal.statistics.jackknife import Jackknife, js_jackknife
 from crystal.statistics.smoothing import smoothed_groups
 from crystal.statistics.special import LN2
@@ -29,7 +30,7 @@ def js_interval(
     counts: npt.ArrayLike,
     *,
     alpha: float = 0.05,
-    draws: int = 1_000,
+    draws: int = 400,
     seed: int = 0,
     key: int = 0,
     threads: int = 0,
@@ -86,12 +87,32 @@ def js_interval(
     if n.shape[2] == 1:
         return Estimate(value=0.0, low=0.0, high=0.0, estimator="one option", null=null, p=permutation_p)
     members, targets = _family(n, spread)
-    simulated = _simulate(members, n, draws=draws, seed=seed, key=key, threads=threads)
-    low, middle, high = invert(targets, upper_tail(simulated, spread.plugin), draws, alpha)
+    sparse = float(coverage(n).mean()) < JACKKNIFE_COVERAGE
+    from_zero = permutation_p is not None and permutation_p >= alpha / 2
+    exactly = None
+    if large_samples.enough(sizes, n.shape[2]) and int(sizes.max()) < FIXED_SAMPLES:
+        exactly = large_samples.tails(large_samples.js_law(members, sizes), spread.plugin * LN2)
+    if exactly is not None:
+        low, middle, high = invert(targets, exactly, large_samples.AS_DRAWS, alpha)
+    else:
+
+        def tails(at: list[int]) -> Floats:
+            drawn = _simulate(members[at], n, draws=draws, seed=seed, key=key, threads=threads)
+            return upper_tail(drawn, spread.plugin)
+
+        low, middle, high = search(
+            targets,
+            tails,
+            draws,
+            alpha,
+            centre=value,
+            error=math.sqrt(spread.variance),
+            wanted=(not from_zero, sparse, True),
+        )
     name = "jackknife, test inversion"
-    if float(coverage(n).mean()) < JACKKNIFE_COVERAGE:
+    if sparse:
         value, name = middle, "test inversion, median"
-    if permutation_p is not None and permutation_p >= alpha / 2:
+    if from_zero:
         low = 0.0
     low, high = max(low, 0.0), min(high, math.log2(n.shape[1]))
     return Estimate(

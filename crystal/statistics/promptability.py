@@ -21,7 +21,7 @@ def promptability(
     counts: npt.ArrayLike,
     *,
     alpha: float = 0.05,
-    draws: int = 1_000,
+    draws: int = 400,
     permutations: int = 19_999,
     exceedances: int = 20,
     seed: int = 0,
