@@ -246,7 +246,13 @@ def _retention(first: Counts, second: Counts, settings: Settings, key: int) -> E
         most=SECONDARY_DRAWS,
     )
     estimate = retention_change(
-        first, second, settings.retention_mass, alpha=settings.alpha, seed=settings.seed, key=key
+        first,
+        second,
+        settings.retention_mass,
+        alpha=settings.alpha,
+        seed=settings.seed,
+        key=key,
+        threads=settings.threads,
     )
     return replace(estimate, p=test.p, null=-test.null_mean)
 

@@ -10,7 +10,7 @@ from crystal.ops.resampling import PermutationResult, Statistic, permutation_tes
 from crystal.phases.settings import Settings
 from crystal.states.tables import Counts
 
-SECONDARY_DRAWS = 1_999
+SECONDARY_DRAWS = 999
 """Most draws of the tests beside the omnibus test."""
 
 

@@ -329,6 +329,7 @@ def retention_limits(comparison: Comparison, settings: Settings, mass: float) ->
             alpha=settings.alpha,
             seed=settings.seed,
             key=stream_key(comparison.key, "retention", f"{mass:g}"),
+            threads=settings.threads,
         )
     )
 

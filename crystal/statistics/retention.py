@@ -93,9 +93,10 @@ def retention_change(
     mass: float = MASS,
     *,
     alpha: float = 0.05,
-    draws: int = 400,
+    draws: int = 200,
     seed: int = 0,
     key: int = 0,
+    threads: int = 0,
 ) -> Estimate:
     """Estimate the change of retention dR, both checkpoints scored on the same leave-one-out sets.
 
@@ -119,8 +120,8 @@ def retention_change(
         One minus the level.
     draws : int
         Simulated data sets behind the spread.
-    seed, key
-        The stream of random numbers.
+    seed, key, threads
+        The stream of random numbers, and the threads that make it (never changing a result).
 
     Returns
     -------
@@ -149,7 +150,7 @@ def retention_change(
     own_low, own_high = wilson_limits(own * sizes, sizes, alpha)
     down = float(((kept - kept_low) ** 2 + (own_high - own) ** 2).sum())
     up = float(((kept_high - kept) ** 2 + (own - own_low) ** 2).sum())
-    half = z * _spread(a, b, mass, draws, seed, key)
+    half = z * _spread(a, b, mass, draws, seed, key, threads)
     return Estimate(
         value=value,
         low=max(-1.0, value - max(math.sqrt(down) / prompts, half)),
@@ -158,7 +159,9 @@ def retention_change(
     )
 
 
-def _spread(before: Counts, after: Counts, mass: float, draws: int, seed: int, key: int) -> float:
+def _spread(
+    before: Counts, after: Counts, mass: float, draws: int, seed: int, key: int, threads: int
+) -> float:
     """Return the standard deviation of the mean dR over data sets drawn from the smoothed fit.
 
     Where the set is sure at the fit and not at a truth nearby, dR varies more than the fit shows. So data are
@@ -169,13 +172,14 @@ def _spread(before: Counts, after: Counts, mass: float, draws: int, seed: int, k
     rows = smoothed_groups(np.stack([before, after], axis=1))
     sizes = np.concatenate([before.sum(axis=1), after.sum(axis=1)])
     both = np.concatenate([rows[:, 0], rows[:, 1]])
-    drawn = _drawn(both, sizes, draws, seed, key)
+    drawn = _drawn(both, sizes, draws, seed, key, threads)
     again = _drawn(
         (drawn / sizes[:, None]).reshape(-1, both.shape[1]),
         np.tile(sizes, draws),
         1,
         seed,
         stream_key("again", key),
+        threads,
     ).reshape(drawn.shape)
     spread = []
     for counts in (drawn, again):
@@ -184,7 +188,7 @@ def _spread(before: Counts, after: Counts, mass: float, draws: int, seed: int, k
     return max(spread[0], spread[1] / math.sqrt(2))
 
 
-def _drawn(rows: Floats, sizes: Counts, draws: int, seed: int, key: int) -> Counts:
+def _drawn(rows: Floats, sizes: Counts, draws: int, seed: int, key: int, threads: int) -> Counts:
     """Draw samples of rows [R, K] as [draws, R, K], in as many calls as their number asks for."""
     batch = np.cumsum(sizes) // _MOST_SAMPLES
     parts = [
@@ -194,6 +198,7 @@ def _drawn(rows: Floats, sizes: Counts, draws: int, seed: int, key: int) -> Coun
             draws=draws,
             seed=seed,
             key=key if number == 0 else stream_key(key, int(number)),
+            threads=threads,
         )
         for number in np.unique(batch)
     ]
