@@ -26,11 +26,11 @@ inline RaggedView ragged_view(const Flat<std::uint8_t>& values, const Flat<std::
 }
 
 // The vector moves into the array: nothing is copied.
-template <class Item>
-Flat<Item> give_vector(std::vector<Item> items) {
-    auto* owned = new std::vector<Item>(std::move(items));
-    const pybind11::capsule owner(owned,
-                                  [](void* pointer) { delete static_cast<std::vector<Item>*>(pointer); });
+template <class Item, class Allocator>
+Flat<Item> give_vector(std::vector<Item, Allocator> items) {
+    using Items = std::vector<Item, Allocator>;
+    auto* owned = new Items(std::move(items));
+    const pybind11::capsule owner(owned, [](void* pointer) { delete static_cast<Items*>(pointer); });
     return Flat<Item>(static_cast<pybind11::ssize_t>(owned->size()), owned->data(), owner);
 }
 

@@ -2,8 +2,8 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "crystal/hash.hpp"
 #include "crystal/near_duplicates.hpp"
-#include "crystal/sequences_hash.hpp"
 
 namespace crystal::near {
 
@@ -39,10 +39,10 @@ void Bucket::compare(std::span<std::uint64_t> texts, const Forest& forest, std::
     const auto text_of = [](std::uint64_t entry) { return static_cast<std::uint32_t>(entry); };
     const std::uint32_t root = forest.root(text_of(texts.front()));
     if (std::ranges::all_of(texts, [&](std::uint64_t e) { return forest.root(text_of(e)) == root; })) return;
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> order(texts.size());
+    std::vector<std::pair<Hash128, std::uint32_t>> order(texts.size());
     std::ranges::transform(texts, order.begin(), [&](std::uint64_t entry) {
         const std::uint32_t text = text_of(entry);
-        return std::pair(quick_hash(ragged_.data(row(text)), ragged_.size(row(text))), text);
+        return std::pair(hash_bytes({ragged_.data(row(text)), ragged_.size(row(text))}), text);
     });
     std::ranges::sort(order);
     groups_.clear();

@@ -17,8 +17,8 @@ constexpr int kMostBits = 11;
 
 // Sequences to count, each once, with how often it appears; no weights where each counts for itself.
 struct Units {
-    std::vector<std::int64_t> rows, weights;
-    std::vector<std::int32_t> inverse;
+    Column<std::int64_t> rows, weights;
+    Column<std::int32_t> inverse;
     std::size_t size = 0;
     bool merged = false;
 };

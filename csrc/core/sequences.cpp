@@ -6,57 +6,18 @@
 #include <string>
 #include <unordered_set>
 
+#include "crystal/sequences_firsts.hpp"
 #include "crystal/sequences_table.hpp"
 
 namespace crystal {
 namespace {
 
-// The rows at which a distinct sequence first appears, as bits: a row's number is the bits before it.
-class Firsts {
-  public:
-    explicit Firsts(std::size_t rows) : words_((rows + 63) / 64), before_(words_.size()) {}
-
-    void add(std::uint32_t row, bool alone) noexcept {
-        const std::uint64_t bit = std::uint64_t{1} << (row % 64);
-        if (alone) {
-            words_[row / 64] |= bit;
-        } else {
-            std::atomic_ref(words_[row / 64]).fetch_or(bit, std::memory_order_relaxed);
-        }
-    }
-
-    // Numbers the rows and returns them, ascending.
-    std::vector<std::int64_t> number() {
-        std::uint32_t total = 0;
-        for (std::size_t word = 0; word < words_.size(); ++word) {
-            before_[word] = total;
-            total += static_cast<std::uint32_t>(std::popcount(words_[word]));
-        }
-        std::vector<std::int64_t> rows;
-        rows.reserve(total);
-        for (std::size_t word = 0; word < words_.size(); ++word) {
-            for (std::uint64_t left = words_[word]; left != 0; left &= left - 1) {
-                rows.push_back(static_cast<std::int64_t>(word * 64) + std::countr_zero(left));
-            }
-        }
-        return rows;
-    }
-
-    std::uint32_t operator[](std::uint32_t row) const noexcept {
-        const std::uint64_t below = words_[row / 64] & ((std::uint64_t{1} << (row % 64)) - 1);
-        return before_[row / 64] + static_cast<std::uint32_t>(std::popcount(below));
-    }
-
-  private:
-    std::vector<std::uint64_t> words_;
-    std::vector<std::uint32_t> before_;
-};
-
 // A table of this many entries stays in a core's own cache.
 constexpr std::size_t kPartEntries = 8192;
 constexpr int kMostBits = 10;
-constexpr std::size_t kBatch = 128;
-// A front that catches less than one row in kUseful rests for the kRest slabs that follow.
+constexpr std::size_t kBatch = 128, kChunk = 4096;
+// A front that catches less than one row in kUseful rests for the kRest slabs that follow, twice as many next
+// time.
 constexpr std::size_t kUseful = 8, kRest = 7;
 // Many are equal where at least one in kOneIn of a spread of kProbe has an equal before it.
 constexpr std::size_t kProbe = 8192, kOneIn = 4;
@@ -65,55 +26,79 @@ template <class Identity>
 class Counter {
     using Entry = typename Identity::Entry;
     using Run = sequences::Run<Entry>;
+    using Front = sequences::Front<Entry>;
+
+    // How often one worker has met the sequences of the front, and where first.
+    struct Met {
+        std::vector<std::uint32_t> counts, first;
+    };
 
   public:
     Counter(const RaggedView& ragged, const SequenceOptions& options)
-        : ragged_(ragged), options_(options), rows_(ragged.rows()), threads_(thread_count(options.threads)) {
+        : ragged_(ragged),
+          options_(options),
+          rows_(ragged.rows()),
+          threads_(thread_count(options.threads)),
+          front_(rows_,
+                 static_cast<std::size_t>(ragged.offsets.back() - ragged.offsets.front()) * ragged.width) {
         while (bits_ < kMostBits && (rows_ >> bits_) > kPartEntries) ++bits_;
         slab_ = std::clamp<std::size_t>(rows_ / 64, 4096, 65536);
         runs_.resize((rows_ + slab_ - 1) / slab_);
-        workers_ = std::clamp<std::size_t>(threads_, 1, std::max<std::size_t>(runs_.size(), 1));
-        caught_.resize(workers_);
+        met_.resize(std::clamp<std::size_t>(threads_, 1, std::max<std::size_t>(runs_.size(), 1)));
         if (options.inverse) result_.inverse.resize(rows_);
     }
 
     SequenceCounts count() {
         std::atomic<std::size_t> next{0};
-        parallel_for(workers_, 1, threads_, options_.stop,
-                     [&](std::size_t worker, std::size_t) { read(worker, next); });
-        const std::size_t parts = std::size_t{1} << bits_;
-        std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> found(parts);
-        Firsts firsts(rows_);
-        parallel_for(parts, std::max<std::size_t>(parts / (8 * threads_), 1), threads_, options_.stop,
-                     [&](std::size_t begin, std::size_t end) {
-                         sequences::PartTable<Identity> table;
-                         for (std::size_t part = begin; part < end; ++part) {
-                             settle(part, table);
-                             for (const Entry& entry : table.distinct()) {
-                                 firsts.add(entry.row, threads_ == 1);
-                                 if (entry.weight > 1) found[part].emplace_back(entry.row, entry.weight);
+        parallel_for(met_.size(), 1, threads_, options_.stop,
+                     [&](std::size_t worker, std::size_t) { read(met_[worker], next); });
+        collect();
+        // By part, the row that stands for a sequence, and its count where that is not 1.
+        std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> found(std::size_t{1} << bits_);
+        sequences::Firsts firsts(rows_);
+        if (missed_) {
+            parallel_for(found.size(), std::max<std::size_t>(found.size() / (8 * threads_), 1), threads_,
+                         options_.stop, [&](std::size_t begin, std::size_t end) {
+                             sequences::PartTable<Identity> table;
+                             std::vector<std::uint32_t> entries;
+                             for (std::size_t part = begin; part < end; ++part) {
+                                 settle(part, table, entries);
+                                 for (const Entry& entry : table.distinct()) {
+                                     firsts.add(entry.row, threads_ == 1);
+                                     if (entry.weight > 1) found[part].emplace_back(entry.row, entry.weight);
+                                 }
                              }
-                         }
+                         });
+            runs_.clear();
+        } else {
+            for (const Entry& entry : caught_) {
+                if (entry.weight > 0) firsts.add(entry.row, true);
+                if (entry.weight > 1) found[0].emplace_back(entry.row, entry.weight);
+            }
+        }
+        result_.first = firsts.number(threads_);
+        result_.counts.resize(result_.first.size());
+        parallel_for(result_.counts.size(), slab_, threads_, options_.stop,
+                     [&](std::size_t begin, std::size_t end) {
+                         std::fill(&result_.counts[begin], &result_.counts[0] + end, 1);
                      });
-        runs_.clear();
-        result_.first = firsts.number();
-        result_.counts.assign(result_.first.size(), 1);
-        parallel_for(parts, 8, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
+        parallel_for(found.size(), 8, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
             for (std::size_t part = begin; part < end; ++part) {
                 for (const auto& [row, count] : found[part]) result_.counts[firsts[row]] = count;
             }
         });
-        if (options_.inverse) number_rows();
+        if (options_.inverse) number_rows(firsts);
         return std::move(result_);
     }
 
   private:
-    // One worker's share: slabs in ascending order, so that what its front holds came before what it reads.
-    void read(std::size_t worker, std::atomic<std::size_t>& next) {
-        sequences::Front front(rows_);
+    // One worker's share of the slabs.
+    void read(Met& met, std::atomic<std::size_t>& next) {
+        met.counts.resize(front_.most());
+        met.first.resize(front_.most());
         std::vector<Entry> missed;
         missed.reserve(slab_);
-        std::size_t rest = 0;
+        std::size_t rest = 0, next_rest = kRest;
         for (std::size_t slab; (slab = next.fetch_add(1, std::memory_order_relaxed)) < runs_.size();) {
             throw_if(options_.stop);
             const std::size_t begin = slab * slab_, end = std::min(begin + slab_, rows_);
@@ -122,87 +107,131 @@ class Counter {
                 --rest;
                 for (std::size_t row = begin; row < end; ++row) miss(Identity::entry(ragged_, row), missed);
             } else {
+                std::size_t fresh = 0;
                 for (std::size_t row = begin; row < end; row += kBatch) {
-                    read_batch(row, std::min(row + kBatch, end), front, missed);
+                    fresh += read_batch(row, std::min(row + kBatch, end), met, missed);
                 }
-                if ((end - begin - missed.size()) * kUseful < end - begin) rest = kRest;
+                if ((end - begin - missed.size() - fresh) * kUseful < end - begin) {
+                    rest = next_rest;
+                    next_rest = 2 * next_rest + 1;
+                }
             }
+            if (missed.empty()) continue;
+            missed_.store(true, std::memory_order_relaxed);
             runs_[slab] = Run(missed, bits_);
         }
-        missed.clear();
-        front.drain([&](std::uint32_t row, std::uint32_t weight) {
-            missed.push_back(Identity::entry(ragged_, row));
-            missed.back().weight = weight;
-        });
-        caught_[worker] = Run(missed, bits_);
     }
 
+    // Until rows are numbered, `inverse` holds what the front numbered a sequence, or inverted, that is
+    // negative, the row that stands for it.
     void miss(const Entry& entry, std::vector<Entry>& missed) {
         missed.push_back(entry);
-        if (options_.inverse) result_.inverse[entry.row] = static_cast<std::int32_t>(entry.row);
+        if (options_.inverse) result_.inverse[entry.row] = ~static_cast<std::int32_t>(entry.row);
     }
 
-    void read_batch(std::size_t begin, std::size_t end, sequences::Front& front, std::vector<Entry>& missed) {
+    // Returns how many sequences this worker met for the first time.
+    std::size_t read_batch(std::size_t begin, std::size_t end, Met& met, std::vector<Entry>& missed) {
         std::array<Entry, kBatch> entries;
         std::array<std::uint32_t, kBatch> places;
         const std::size_t size = end - begin;
+        const bool whole = Identity::whole(ragged_, end - 1);
         for (std::size_t i = 0; i < size; ++i) {
             entries[i] = Identity::entry(ragged_, begin + i);
-            front.prefetch(entries[i].hash);
+            front_.prefetch(entries[i].hash);
         }
         for (std::size_t i = 0; i < size; ++i) {
-            places[i] =
-                front.find_or_add(entries[i].hash, entries[i].row, Identity::key(ragged_, entries[i]));
+            places[i] = front_.find_or_add(entries[i], Identity::key(ragged_, entries[i]));
         }
+        std::size_t fresh = 0;
         for (std::size_t i = 0; i < size; ++i) {
-            if (places[i] == 0 || !front.holds(places[i], Identity::key(ragged_, entries[i]))) {
+            const sequences::Key key = Identity::key(ragged_, entries[i]);
+            std::uint32_t place = places[i];
+            if (place != 0 && !front_.holds(place, key, whole)) place = front_.search(entries[i], key, whole);
+            if (place == 0) {
                 miss(entries[i], missed);
                 continue;
             }
-            const std::uint32_t first = front.count(places[i]);
-            if (options_.inverse) result_.inverse[entries[i].row] = static_cast<std::int32_t>(first);
+            const std::uint32_t number = front_.number(place);
+            if (met.counts[number]++ == 0) {
+                met.first[number] = entries[i].row;
+                ++fresh;
+            }
+            if (options_.inverse) result_.inverse[entries[i].row] = static_cast<std::int32_t>(number);
+        }
+        return fresh;
+    }
+
+    // What the front caught, by number: the first row and the count of all workers. A number that was given
+    // to a sequence while another worker put the same into the front stays without any.
+    void collect() {
+        caught_.resize(front_.size());
+        caught_runs_.resize((caught_.size() + kChunk - 1) / kChunk);
+        parallel_for(
+            caught_.size(), kChunk, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
+                std::vector<Entry> numbered;
+                for (std::size_t number = begin; number < end; ++number) {
+                    Entry& entry = caught_[number] = front_.entry(number);
+                    entry.weight = 0;
+                    for (const Met& met : met_) {
+                        if (met.counts.empty() || met.counts[number] == 0) continue;
+                        entry.row =
+                            entry.weight == 0 ? met.first[number] : std::min(entry.row, met.first[number]);
+                        entry.weight += met.counts[number];
+                    }
+                    if (entry.weight == 0) continue;
+                    numbered.push_back(entry);
+                    numbered.back().weight = static_cast<std::uint32_t>(number);
+                }
+                if (missed_) caught_runs_[begin / kChunk] = Run(numbered, bits_);
+            });
+        met_.clear();
+    }
+
+    // Finds the distinct sequences of one part among what the front caught and what it missed.
+    void settle(std::size_t part, sequences::PartTable<Identity>& table, std::vector<std::uint32_t>& found) {
+        std::size_t entries = 0;
+        for (const auto* runs : {&runs_, &caught_runs_}) {
+            for (const Run& run : *runs) entries += run.part(part).size();
+        }
+        table.clear(entries, bits_);
+        found.clear();
+        for (const Run& run : runs_)
+            table.add(ragged_, run.part(part), [](const Entry&) { return 1U; }, found);
+        const auto count = [&](const Entry& entry) { return caught_[entry.weight].weight; };
+        for (const Run& run : caught_runs_) table.add(ragged_, run.part(part), count, found);
+        if (!options_.inverse) return;
+        const std::uint32_t* at = found.data();
+        for (const Run& run : runs_) {
+            for (const Entry& entry : run.part(part)) {
+                const std::uint32_t first = table.distinct()[*at++].row;
+                if (first != entry.row) result_.inverse[entry.row] = ~static_cast<std::int32_t>(first);
+            }
+        }
+        for (const Run& run : caught_runs_) {
+            for (const Entry& entry : run.part(part)) caught_[entry.weight].row = table.distinct()[*at++].row;
         }
     }
 
-    // Finds the distinct sequences of one part: rows in ascending order first, so that the first row of each
-    // stands for it, then the weights of what the fronts caught.
-    void settle(std::size_t part, sequences::PartTable<Identity>& table) {
-        std::size_t entries = 0;
-        for (const Run& run : runs_) entries += run.part(part).size();
-        table.clear(entries, bits_);
-        const auto row = [&](const Entry& entry, std::uint32_t first) {
-            if (options_.inverse && entry.row != first) {
-                result_.inverse[entry.row] = static_cast<std::int32_t>(first);
-            }
-        };
-        for (const Run& run : runs_) table.add(ragged_, run.part(part), row);
-        for (const Run& run : caught_) table.add(ragged_, run.part(part), row);
-    }
-
-    // Until here `inverse` holds, for each row, an earlier row with the same sequence, or itself. Numbers go
-    // in inverted, that is negative, so that a row reads the same number whether or not the row it points to
-    // was numbered before it: threads need no order.
-    void number_rows() {
-        const std::span<std::int32_t> inverse = result_.inverse;
-        const auto at = [&](std::int32_t row) {
-            return std::atomic_ref(inverse[static_cast<std::size_t>(row)]);
-        };
-        const auto& first = result_.first;
-        parallel_for(first.size(), slab_, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
-            for (std::size_t id = begin; id < end; ++id) {
-                inverse[static_cast<std::size_t>(first[id])] = ~static_cast<std::int32_t>(id);
-            }
-        });
+    void number_rows(const sequences::Firsts& firsts) {
+        std::vector<std::uint32_t> numbers(caught_.size());
+        bool final = !missed_;
+        for (std::uint32_t i = 0; i < numbers.size(); ++i) {
+            numbers[i] = firsts[caught_[i].row];
+            final = final && numbers[i] == i;
+        }
+        if (final) return;
         parallel_for(rows_, slab_, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
+            // Every number below `next` was given to an earlier row, so the row that has it is the first.
+            std::uint32_t next = firsts[static_cast<std::uint32_t>(begin)];
             for (std::size_t row = begin; row < end; ++row) {
-                std::int32_t seen = inverse[row];
-                if (seen < 0) continue;
-                while (seen >= 0) seen = at(seen).load(std::memory_order_relaxed);
-                at(static_cast<std::int32_t>(row)).store(seen, std::memory_order_relaxed);
+                const std::int32_t held = result_.inverse[row];
+                const auto first = static_cast<std::uint32_t>(~held);
+                const std::uint32_t number = held >= 0      ? numbers[static_cast<std::size_t>(held)]
+                                             : first == row ? next
+                                                            : firsts[first];
+                next += number == next ? 1 : 0;
+                result_.inverse[row] = static_cast<std::int32_t>(number);
             }
-        });
-        parallel_for(rows_, slab_, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
-            for (std::size_t row = begin; row < end; ++row) inverse[row] = ~inverse[row];
         });
     }
 
@@ -210,8 +239,13 @@ class Counter {
     const SequenceOptions& options_;
     const std::size_t rows_, threads_;
     int bits_ = 0;
-    std::size_t slab_ = 0, workers_ = 1;
-    std::vector<Run> runs_, caught_;
+    std::size_t slab_ = 0;
+    Front front_;
+    std::vector<Met> met_;             // by worker
+    std::atomic<bool> missed_{false};  // whether any row was
+    std::vector<Run> runs_;            // of the rows that the front missed, by slab
+    std::vector<Entry> caught_;        // by number
+    std::vector<Run> caught_runs_;     // the same, with numbers as weights
     SequenceCounts result_;
 };
 
@@ -223,13 +257,17 @@ void check_ragged(const RaggedView& ragged) {
         throw std::invalid_argument("there are more sequences than 31 bits can number: split them");
     }
     std::int64_t before = 0;
-    for (std::size_t row = 0; row < ragged.offsets.size(); ++row) {
-        if (ragged.offsets[row] < before) {
-            throw std::invalid_argument("offsets[" + std::to_string(row) +
-                                        "] = " + std::to_string(ragged.offsets[row]) + " is below " +
-                                        (row == 0 ? "zero" : "the offset before it"));
-        }
-        before = ragged.offsets[row];
+    bool descends = false;
+    for (const std::int64_t offset : ragged.offsets) {
+        descends |= offset < before;
+        before = offset;
+    }
+    for (std::size_t row = 0; descends; ++row) {
+        const std::int64_t least = row == 0 ? 0 : ragged.offsets[row - 1];
+        if (ragged.offsets[row] >= least) continue;
+        throw std::invalid_argument("offsets[" + std::to_string(row) +
+                                    "] = " + std::to_string(ragged.offsets[row]) + " is below " +
+                                    (row == 0 ? "zero" : "the offset before it"));
     }
     const std::size_t elements = ragged.bytes.size() / ragged.width;
     if (static_cast<std::size_t>(before) > elements) {
@@ -245,7 +283,7 @@ bool many_equal(const RaggedView& ragged) {
     seen.reserve(probes);
     for (std::size_t i = 0; i < probes; ++i) {
         const std::size_t row = i * rows / probes;
-        seen.insert(quick_hash(ragged.data(row), ragged.size(row)));
+        seen.insert(quick_hash(ragged.data(row), ragged.size(row), ragged.room(row)));
     }
     return (probes - seen.size()) * kOneIn >= probes;
 }

@@ -113,16 +113,15 @@ def test_long_sequences_fill_the_front() -> None:
 
 
 def test_sequences_that_defeat_the_quick_hash_are_slow_but_right() -> None:
-    # A first word equal to the constant that it is combined with makes a factor zero: all that came before is
-    # lost, so these rows, of one length and one tail, have one 64-bit hash.
-    zero = 0xBB67AE8584CAA73B
+    # A word equal to the constant that it is combined with makes a factor zero, and all that came before is
+    # lost in that chain. Here both are: these rows, of one length and one tail, have one 64-bit hash.
     rng = np.random.default_rng(1)
-    rows = rng.integers(0, 2**63, (400, 6), dtype=np.uint64)
-    rows[:, 2] = zero
-    rows[:, 4:] = 7
+    rows = rng.integers(0, 2**63, (400, 8), dtype=np.uint64)
+    rows[:, 4] = 0xBB67AE8584CAA73B
+    rows[:, 6] = 0xA54FF53A5F1D36F1
     rows[200:] = rows[:200]
     values = rows.reshape(-1).view(np.uint8)
-    offsets = np.arange(401) * 48
+    offsets = np.arange(401) * 64
     for threads in (1, 2):
         same(count_sequences(values, offsets, threads=threads), count_sequences_reference(values, offsets))
 

@@ -23,12 +23,12 @@ struct NearDuplicateOptions {
 
 struct NearDuplicates {
     // Clusters are numbered in the order in which they first appear.
-    std::vector<std::int32_t> inverse;  // the cluster of each row
-    std::vector<std::int64_t> first;    // where each cluster first appears, ascending
-    std::vector<std::int64_t> counts;   // how many rows it has
-    std::int64_t distinct = 0;          // different texts
-    std::int64_t compared = 0;          // pairs whose similarity was computed
-    std::int64_t unchecked = 0;         // pairs that crowded buckets proposed and nobody compared
+    Column<std::int32_t> inverse;      // the cluster of each row
+    Column<std::int64_t> first;        // where each cluster first appears, ascending
+    std::vector<std::int64_t> counts;  // how many rows it has
+    std::int64_t distinct = 0;         // different texts
+    std::int64_t compared = 0;         // pairs whose similarity was computed
+    std::int64_t unchecked = 0;        // pairs that crowded buckets proposed and nobody compared
 };
 
 // The same clusters for any number of threads, and for any order of the rows up to their numbers.

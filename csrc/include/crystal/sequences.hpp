@@ -2,12 +2,35 @@
 // Exact de-duplication of ragged data: which sequences are equal, where each was first seen, how often.
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "crystal/threads.hpp"
 
 namespace crystal {
+
+// A vector whose items are made without a value: who makes it large writes every one of them, in threads, and
+// zeros that one thread wrote before would cost as much again.
+template <class Item>
+struct Unset : std::allocator<Item> {
+    template <class Other>
+    struct rebind {
+        using other = Unset<Other>;
+    };
+    template <class Other, class... Values>
+    void construct(Other* at, Values&&... values) {
+        if constexpr (sizeof...(Values) == 0) {
+            ::new (static_cast<void*>(at)) Other;
+        } else {
+            ::new (static_cast<void*>(at)) Other(std::forward<Values>(values)...);
+        }
+    }
+};
+template <class Item>
+using Column = std::vector<Item, Unset<Item>>;
 
 // Sequence i is the elements [offsets[i], offsets[i + 1]) of an array whose elements are `width` bytes each.
 struct RaggedView {
@@ -21,6 +44,10 @@ struct RaggedView {
     }
     std::size_t size(std::size_t row) const noexcept {
         return static_cast<std::size_t>(offsets[row + 1] - offsets[row]) * width;
+    }
+    // The bytes from its first on to the end of all.
+    std::size_t room(std::size_t row) const noexcept {
+        return bytes.size() - static_cast<std::size_t>(offsets[row]) * width;
     }
 };
 
@@ -40,9 +67,9 @@ struct SequenceOptions {
 
 // Distinct sequences are numbered in the order in which they first appear, whatever the number of threads.
 struct SequenceCounts {
-    std::vector<std::int32_t> inverse;  // the number of each sequence
-    std::vector<std::int64_t> first;    // where each distinct sequence first appears, ascending
-    std::vector<std::int64_t> counts;   // how often it appears
+    Column<std::int32_t> inverse;  // the number of each sequence
+    Column<std::int64_t> first;    // where each distinct sequence first appears, ascending
+    Column<std::int64_t> counts;   // how often it appears
 };
 
 // Whether so many sequences are equal that it pays to find them and to handle each distinct one once.

@@ -1,6 +1,6 @@
 #pragma once
-// The parts of exact de-duplication: what makes two sequences one, a small table that catches frequent
-// sequences while they are read, and runs of entries cut by the top bits of their hashes.
+// The parts of exact de-duplication: what makes two sequences one, runs of entries cut by the top bits of
+// their hashes, and the table that settles one part.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -11,12 +11,11 @@
 
 #include "crystal/hash.hpp"
 #include "crystal/sequences.hpp"
-#include "crystal/sequences_hash.hpp"
+#include "crystal/sequences_front.hpp"
 
 namespace crystal::sequences {
 
 constexpr std::uint32_t kNone = 0xffffffffU;
-using Key = std::span<const std::uint8_t>;
 
 // Two sequences are one if their bytes agree; the hash only finds candidates.
 struct ByBytes {
@@ -25,11 +24,15 @@ struct ByBytes {
         std::uint32_t row, weight;
     };
     static Entry entry(const RaggedView& ragged, std::size_t row) noexcept {
-        const std::uint64_t hash = quick_hash(ragged.data(row), ragged.size(row));
+        const std::uint64_t hash = quick_hash(ragged.data(row), ragged.size(row), ragged.room(row));
         return {hash, static_cast<std::uint32_t>(row), 1};
     }
     static Key key(const RaggedView& ragged, const Entry& entry) noexcept {
         return {ragged.data(entry.row), ragged.size(entry.row)};
+    }
+    // Whether a block may be read at the key of this row, and of those before it.
+    static bool whole(const RaggedView& ragged, std::size_t row) noexcept {
+        return ragged.room(row) >= kBlockBytes;
     }
     // Two steps, because where the bytes are is itself somewhere else.
     static void prefetch_place(const RaggedView& ragged, std::uint32_t row) noexcept {
@@ -59,90 +62,12 @@ struct ByHash {
     static Key key(const RaggedView&, const Entry& entry) noexcept {
         return {reinterpret_cast<const std::uint8_t*>(&entry), sizeof entry.hash + sizeof entry.rest};
     }
+    static bool whole(const RaggedView&, std::size_t) noexcept { return false; }
     static void prefetch_place(const RaggedView&, std::uint32_t) noexcept {}
     static void prefetch_bytes(const RaggedView&, std::uint32_t) noexcept {}
     static bool same(const RaggedView&, const Entry& a, const Entry& b) noexcept {
         return a.hash == b.hash && a.rest == b.rest;
     }
-};
-
-// Some of the sequences that one worker has met, with their keys: what it finds here needs no place in a run.
-// The keys lie behind one another, the frequent ones first, because those are met first; nothing is evicted,
-// and a full front takes no more.
-class Front {
-    static constexpr std::size_t kProbes = 8, kWords = std::size_t{1} << 21, kHeader = 2;
-    // A slot is 11 bits of hash above the place in 21 bits: half a million bytes of slots, so that they and
-    // the most frequent keys fit a core's own cache. Place 0 is nobody's.
-    static constexpr int kMostBits = 17, kPlaceBits = 21;
-    static constexpr std::uint32_t kPlace = (1U << kPlaceBits) - 1;
-
-  public:
-    explicit Front(std::size_t rows)
-        : bits_(std::clamp(static_cast<int>(std::bit_width(rows)) + 1, 6, kMostBits)),
-          slots_((std::size_t{1} << bits_) + kProbes),
-          words_(kHeader) {}
-
-    void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&slots_[home(hash)]); }
-
-    // Where a sequence of this hash may be, or 0 after giving it a place where there is room.
-    std::uint32_t find_or_add(std::uint64_t hash, std::uint32_t row, Key key) {
-        const std::uint32_t tag = static_cast<std::uint32_t>(hash) & ~kPlace;
-        for (std::size_t slot = home(hash), end = slot + kProbes; slot < end; ++slot) {
-            const std::uint32_t held = slots_[slot];
-            if (held == 0) {
-                slots_[slot] = add(tag, row, key);
-                return 0;
-            }
-            if ((held & ~kPlace) == tag) {
-                const std::uint64_t* const from = &words_[held & kPlace];
-                const std::size_t words = std::min<std::size_t>(size(key.size()), 64);
-                for (std::size_t word = 0; word < words; word += 8) __builtin_prefetch(from + word);
-                return held & kPlace;
-            }
-        }
-        return 0;
-    }
-
-    bool holds(std::uint32_t at, Key key) const noexcept {
-        return words_[at + 1] == key.size() &&
-               same_bytes(reinterpret_cast<const std::uint8_t*>(&words_[at + kHeader]), key.data(),
-                          key.size());
-    }
-
-    // Counts one more and returns the row that came first.
-    std::uint32_t count(std::uint32_t at) noexcept {
-        words_[at] += std::uint64_t{1} << 32;
-        return static_cast<std::uint32_t>(words_[at]);
-    }
-
-    // Calls found(row, count) for what was counted here beyond its first row.
-    template <class Found>
-    void drain(Found&& found) const {
-        for (std::size_t at = kHeader; at < words_.size(); at += size(words_[at + 1])) {
-            const auto weight = static_cast<std::uint32_t>(words_[at] >> 32);
-            if (weight > 0) found(static_cast<std::uint32_t>(words_[at]), weight);
-        }
-    }
-
-  private:
-    std::size_t home(std::uint64_t hash) const noexcept {
-        return static_cast<std::size_t>(hash >> (64 - bits_));
-    }
-    static std::size_t size(std::size_t bytes) noexcept { return kHeader + (bytes + 7) / 8; }
-
-    std::uint32_t add(std::uint32_t tag, std::uint32_t row, Key key) {
-        const std::size_t at = words_.size();
-        if (at + size(key.size()) > kWords) return 0;
-        words_.resize(at + size(key.size()));
-        words_[at] = row;
-        words_[at + 1] = key.size();
-        if (!key.empty()) std::memcpy(&words_[at + kHeader], key.data(), key.size());
-        return tag | static_cast<std::uint32_t>(at);
-    }
-
-    int bits_;
-    std::vector<std::uint32_t> slots_;
-    std::vector<std::uint64_t> words_;  // row and count, bytes of the key, the key; and so on
 };
 
 // Entries in the order in which they came, stably cut into parts by the top bits of their hashes.
@@ -190,34 +115,38 @@ class PartTable {
         distinct_.clear();
     }
 
-    // Adds the weights of entries and calls row(entry, its representative's row) for each.
-    template <class Row>
-    void add(const RaggedView& ragged, std::span<const Entry> entries, Row&& row) {
+    // Adds weight(entry) for each entry, and appends the number of its sequence to `found`. The least row
+    // stands for a sequence.
+    template <class Weight>
+    void add(const RaggedView& ragged, std::span<const Entry> entries, Weight&& weight,
+             std::vector<std::uint32_t>& found) {
         constexpr std::size_t kBatch = 32;
-        std::array<std::uint32_t, kBatch> found;
+        found.resize(found.size() + entries.size());
+        std::uint32_t* at = found.data() + found.size() - entries.size();
         for (std::size_t begin = 0; begin < entries.size(); begin += kBatch) {
             const std::span<const Entry> batch =
                 entries.subspan(begin, std::min(kBatch, entries.size() - begin));
             for (std::size_t i = 0; i < batch.size(); ++i) {
-                found[i] = candidate(batch[i]);
-                if (distinct_[found[i]].row != batch[i].row)
-                    Identity::prefetch_place(ragged, distinct_[found[i]].row);
+                at[i] = candidate(batch[i]);
+                if (distinct_[at[i]].row != batch[i].row)
+                    Identity::prefetch_place(ragged, distinct_[at[i]].row);
             }
             for (std::size_t i = 0; i < batch.size(); ++i) {
-                if (distinct_[found[i]].row != batch[i].row) {
-                    Identity::prefetch_bytes(ragged, distinct_[found[i]].row);
+                if (distinct_[at[i]].row != batch[i].row) {
+                    Identity::prefetch_bytes(ragged, distinct_[at[i]].row);
                     Identity::prefetch_bytes(ragged, batch[i].row);
                 }
             }
             for (std::size_t i = 0; i < batch.size(); ++i) {
                 const Entry& entry = batch[i];
-                if (entry.row != distinct_[found[i]].row &&
-                    !Identity::same(ragged, entry, distinct_[found[i]])) {
-                    found[i] = search(ragged, entry);
+                if (entry.row != distinct_[at[i]].row && !Identity::same(ragged, entry, distinct_[at[i]])) {
+                    at[i] = search(ragged, entry);
                 }
-                distinct_[found[i]].weight += entry.weight;
-                row(entry, distinct_[found[i]].row);
+                Entry& mine = distinct_[at[i]];
+                mine.weight += weight(entry);
+                mine.row = std::min(mine.row, entry.row);
             }
+            at += batch.size();
         }
     }
 
