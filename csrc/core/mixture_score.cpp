@@ -48,8 +48,10 @@ class MixtureScore final : public Score {
                 sums[lane] += values[cells[i].at[lane]];
         }
     }
-    std::int64_t total(std::span<const std::uint64_t> sums) const override {
-        return (static_cast<std::int64_t>(sums[0]) + (std::int64_t{1} << (extra_bits - 1))) >> extra_bits;
+    void totals(std::span<const std::uint64_t> sums, std::span<std::int64_t> scores) const override {
+        for (std::size_t i = 0; i < scores.size(); ++i)
+            scores[i] =
+                (static_cast<std::int64_t>(sums[i]) + (std::int64_t{1} << (extra_bits - 1))) >> extra_bits;
     }
 
   private:

@@ -35,7 +35,9 @@ class Permuter {
         for (std::size_t b = 0; b < blocks_.size(); ++b) {
             if (!blocks_[b].constant()) score_.add(b, blocks_[b].table, sums, scratch);
         }
-        return finish(sums);
+        std::int64_t result = 0;
+        finish(sums, std::span(&result, 1));
+        return result;
     }
 
     // Replicates from `first` on, one for each place in `scores`.
@@ -56,14 +58,18 @@ class Permuter {
                 [&](std::size_t block, std::size_t lane, std::span<const Cell> table) {
                     score_.add(block, table, std::span(sums).subspan(lane * size, size), scratch);
                 });
-            for (std::size_t lane = 0; lane < count; ++lane)
-                scores[done + lane] = finish(std::span(sums).subspan(lane * size, size));
+            finish(std::span(sums).first(count * size), scores.subspan(done, count));
         }
     }
 
   private:
-    std::int64_t finish(std::span<const std::uint64_t> sums) const {
-        return draws_.empty() ? 0 : score_.total(sums);
+    // Sums of as many replicates as there are places in `scores`.
+    void finish(std::span<const std::uint64_t> sums, std::span<std::int64_t> scores) const {
+        if (draws_.empty()) {
+            std::fill(scores.begin(), scores.end(), std::int64_t{0});
+        } else {
+            score_.totals(sums, scores);
+        }
     }
 
     std::vector<Block> blocks_;

@@ -118,12 +118,14 @@ class CutScore final : public Score {
             sums[cut] += sum;
         }
     }
-    std::int64_t total(std::span<const std::uint64_t> replicate) const override {
-        std::int64_t best = 0;  // no cut has a negative G
-        for (std::size_t cut = 0; cut < accumulators; ++cut) {
-            best = std::max(best, static_cast<std::int64_t>(replicate[cut] + constants_[cut]));
+    void totals(std::span<const std::uint64_t> sums, std::span<std::int64_t> scores) const override {
+        for (std::size_t i = 0; i < scores.size(); ++i) {
+            scores[i] = 0;  // no cut has a negative G
+            for (std::size_t cut = 0; cut < accumulators; ++cut) {
+                const std::uint64_t g = sums[i * accumulators + cut] + constants_[cut];
+                scores[i] = std::max(scores[i], static_cast<std::int64_t>(g));
+            }
         }
-        return best;
     }
 
   private:

@@ -62,9 +62,9 @@ class Score {
     // The same for sixteen replicates, whose sums follow one another.
     virtual void add_lanes(std::size_t block, std::span<const std::uint32_t> places,
                            std::span<const Lanes> cells, Sums sums, ScoreScratch& scratch) const;
-    // The replicate's statistic, in multiples of `unit` and up to a constant.
-    virtual std::int64_t total(std::span<const std::uint64_t> sums) const {
-        return static_cast<std::int64_t>(sums[0]);
+    // The statistic of each replicate, in multiples of `unit` and up to a constant.
+    virtual void totals(std::span<const std::uint64_t> sums, std::span<std::int64_t> scores) const {
+        for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = static_cast<std::int64_t>(sums[i]);
     }
     std::size_t accumulators = 1;  // sums that a replicate needs
     double unit = 1.0;
