@@ -89,7 +89,8 @@ def entropy_interval(
     50 samples a prompt and coverage .9 the NSB credible interval. Open list: the jackknife interval around
     Chao-Shen's estimate from coverage .95 and 10 samples a prompt, widened by a tilted inversion over the
     options seen and as many unseen ones as Chao's richness estimate says, and one more, and below 50 samples
-    at least as many as were seen (alone, the jackknife misses above in 9 to 14 % of draws at n = 50).
+    at least as many as were seen (alone, the jackknife misses above in 9 to 14 % of draws at n = 50). From
+    50 samples on no unseen one is added where several were seen and no prompt has one once or twice.
     Otherwise a lower limit only, by tilted inversion over the options seen: options unseen can only add
     entropy.
 
@@ -142,6 +143,8 @@ def entropy_interval(
         spread = entropy_jackknife(n)
         half = t_quantile(1 - alpha / 2, spread.freedom) * math.sqrt(spread.variance)
         longer = _with_unseen(n)
+        if fewest >= MANY_SAMPLES and _all_common(n):
+            longer = n[:, n.sum(axis=0) > 0]
         if fewest < MANY_SAMPLES:
             least = 2 * int((n.sum(axis=0) > 0).sum())
             longer = np.pad(longer, ((0, 0), (0, max(0, least - longer.shape[1]))))
@@ -231,6 +234,11 @@ def _with_unseen(counts: Counts, share: float = 1.0) -> Counts:
     lacking = np.where(twice > 0, once * once / np.maximum(2 * twice, 1), once * (once - 1) / 2)
     more = max(1, int(np.max(1 + np.ceil(lacking) - (seen == 0).sum(axis=1))))
     return np.pad(seen, ((0, 0), (0, math.ceil(share * more))))
+
+
+def _all_common(counts: Counts) -> bool:
+    """Whether several options were seen, and no prompt has one so rarely that others may have been missed."""
+    return int((counts.sum(axis=0) > 0).sum()) > 1 and not np.isin(counts, (1, 2)).any()
 
 
 def _containing(point: Estimate, low: float, high: float, name: str) -> Estimate:
