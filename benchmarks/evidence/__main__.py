@@ -38,6 +38,7 @@ SECTIONS = tuple(
         "needs_samples",
         "long_ladders",
         "shared_seeds",
+        "published",
         "clusters",
     )
     if (HERE / f"{name}.py").exists()

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.evidence.cells import markdown, percent
 from benchmarks.evidence.interval_draws import settings
-from benchmarks.evidence.worlds import Counts, Floats, same, truth, worlds
+from benchmarks.evidence.worlds import Counts, Floats, published_folder, same, truth, worlds
 from crystal.ops.resampling import permutation_test
 from crystal.statistics.divergence import js_information
 from crystal.statistics.entropy import entropy, shannon_entropy
@@ -119,7 +119,7 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
             known = [value for value in values if not math.isnan(value)]
             row[name] = round(float(np.mean(known)), 4) if known else None
         rows.append(row)
-    return {"rows": rows}
+    return {"published": published_folder() is not None, "rows": rows}
 
 
 def failures(results: dict[str, Any]) -> list[str]:
@@ -164,9 +164,10 @@ def page(results: dict[str, Any]) -> str:
         ],
         lambda row: [_share(row[name]) for name in COUNTED[7:]],
     )
+    published = "published distributions among them" if results.get("published") else "none of them published"
     return f"""\
-Truths of the same worlds as in the section on intervals, {PROMPTS} prompts; each draw is asked twice, by
-crystal and by what is usually done. That is the plug-in estimate or Miller and Madow's correction, with a
+Truths of the same worlds as in the section on intervals, {published}, {PROMPTS}
+prompts; each draw is asked twice, by crystal and by what is usually done. That is the plug-in estimate or Miller and Madow's correction, with a
 percentile bootstrap of {RESAMPLES} resamples; the uncorrected JSD, with the same bootstrap; and a threshold
 of {THRESHOLD} bit.
 

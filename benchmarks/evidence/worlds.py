@@ -82,22 +82,29 @@ def _planted(options: int, prompts: int, random: np.random.Generator) -> Floats:
 
 
 @cache
-def _pairs(options: int) -> tuple[tuple[Floats, Floats], ...]:
-    """Base and tuned distributions [C, K] of each published model, conditions in one order."""
+def published_pairs(options: int) -> dict[str, tuple[Floats, Floats]]:
+    """Return base and tuned distributions [C, K] by the tuned model's name, conditions in one order."""
     folder = published_folder()
-    assert folder is not None
+    if folder is None:
+        return {}
     rows: dict[str, list[list[float]]] = {}
     with gzip.open(folder / f"{PUBLISHED[options]}_token_probs.jsonl.gz", "rt") as lines:
         for line in lines:
             row = json.loads(line)
             rows.setdefault(row["model"], []).append(row["p"])
     tuned = {name for name in rows if "nstruct" in name or name.endswith("-it")}
-    pairs = []
+    pairs = {}
     for name in sorted(tuned):
         # The base whose name has most in common with it: gemma-2-2b for gemma-2-2b-it.
         base = max(sorted(rows.keys() - tuned), key=lambda other: _in_common(other, name))
-        pairs.append((np.array(rows[base]), np.array(rows[name])))
-    return tuple(pairs)
+        pairs[name] = (_normal(rows[base]), _normal(rows[name]))
+    return pairs
+
+
+def _normal(rows: list[list[float]]) -> Floats:
+    p = np.array(rows)
+    result: Floats = p / p.sum(axis=1, keepdims=True)
+    return result
 
 
 def _in_common(first: str, second: str) -> int:
@@ -106,7 +113,7 @@ def _in_common(first: str, second: str) -> int:
 
 
 def _published(options: int, prompts: int, random: np.random.Generator) -> Floats:
-    pairs = _pairs(options)
+    pairs = tuple(published_pairs(options).values())
     base, tuned = pairs[random.integers(len(pairs))]
     chosen = random.permutation(len(base))[:prompts]
     return np.stack([base[chosen], tuned[chosen]])
