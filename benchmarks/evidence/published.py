@@ -1,4 +1,4 @@
-"""Published exact distributions, sampled: intervals, gate, verdicts, needs and seeds against what is exact."""
+"""Published distributions, sampled: intervals, gate, verdicts, needs and seeds beside what is exact."""
 
 from __future__ import annotations
 

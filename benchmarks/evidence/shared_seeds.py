@@ -24,7 +24,7 @@ CELLS = ((10, 20), (10, 100), (10, 200), (30, 100))
 PAIRS = 6
 NULLS = {"3 options": 3, "5 options": 5, "10 options": 10, "30 options": 30}
 NULL_DRAWS = 400
-NEEDS = 400
+NEEDS = 1_000
 LEVELS = (0.01, 0.05, 0.1)
 
 

@@ -167,8 +167,9 @@ def page(results: dict[str, Any]) -> str:
     published = "published distributions among them" if results.get("published") else "none of them published"
     return f"""\
 Truths of the same worlds as in the section on intervals, {published}, {PROMPTS}
-prompts; each draw is asked twice, by crystal and by what is usually done. That is the plug-in estimate or Miller and Madow's correction, with a
-percentile bootstrap of {RESAMPLES} resamples; the uncorrected JSD, with the same bootstrap; and a threshold
+prompts; each draw is asked twice, by crystal and by what is usually done. That is the plug-in estimate or
+Miller and Madow's correction, with a percentile bootstrap of {RESAMPLES} resamples; the uncorrected JSD,
+with the same bootstrap; and a threshold
 of {THRESHOLD} bit.
 
 **Coverage of nominal 95 % intervals, %** (-: no interval is given):

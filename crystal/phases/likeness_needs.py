@@ -3,46 +3,46 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
-from crystal.ops.resampling import simulate_counts, stream_key
+from crystal.ops.resampling import stream_key
+from crystal.phases.likeness_truths import truths
 from crystal.phases.renaming import Names, Pair, divergences, names_of
 from crystal.phases.settings import Settings
 from crystal.states.tables import Counts, Floats
-from crystal.statistics.divergence import js_information
-from crystal.statistics.inversion import upper_tail
-from crystal.statistics.jackknife import js_jackknife
-from crystal.statistics.js_interval import FIXED_SAMPLES, family_at
-from crystal.statistics.special import normal_quantile
+from crystal.statistics.js_interval import FIXED_SAMPLES
+from crystal.statistics.special import LN2, normal_cdf, normal_quantile, xlog2x
+
+Bools = npt.NDArray[np.bool_]
 
 LARGEST = 100
 """More than so many times the samples is no useful advice."""
-FACTORS = np.geomspace(1.25, LARGEST, 20)
-"""Sizes that are tried, as multiples of what is there."""
-DECIDED = 0.84
-"""Share of the simulated data sets that have to end in a verdict."""
-THIRD = 0.76
-"""Where more than this share of them does so with a third of the samples, no size is a good answer."""
+_A_THIRD = 3
+FACTORS = LARGEST * 3.0 ** (np.arange(-15, 1) / _A_THIRD)
+"""Sizes that are looked at, as multiples of what is there: each is a third of the third next."""
+LEAST = 0.67
+"""Share of the simulated data sets that a named size has to decide at least."""
+LESS = 0.5
+"""How much the share decided at a third of a size counts against that size."""
+WORTH = 0.47
+"""Where no size has a balance of so much, none is a good answer."""
 CHANCE = "near, but so would be many who give these options other names"
-_TRUTHS = 25
-_DRAWS = 64
-_JUDGED = 8
-"""Of the data sets drawn from each truth: those whose options are renamed too."""
-_RENAMINGS = 199
-_REACH = 4.0
-"""Standard errors on each side of the estimate within which the truth is sought."""
+_RENAMINGS = 99
+_SMOOTHING = 0.3
+_STEPS = 5
 
 
 def needs(pair: Pair, settings: Settings, key: int) -> tuple[int | None, str | None]:
     """Return the valid samples of each side at which a verdict can be expected, or why none can be said.
 
-    What the truth may be is read off the interval's own family: the mid-p of the data at a member is the
-    confidence that the divergence is at most that member's. From members over that range data sets of any
-    size are drawn and judged as the data were: the interval by inversion over the same family, the margin
-    and the share of renamings that lie as near from the data set itself. The answer is the smallest size at
-    which :data:`DECIDED` of them, weighted by confidence, get a verdict. One planned effect, the estimate,
-    would not do: it is often wrong by as much as it lies from its margin.
+    Predictive: pairs of distributions are drawn from what the two sides may be (:func:`truths`), a data set
+    of any size from each, and judged as the data were. A good answer is a size at which most are decided and
+    at a third of which many are not: the one with the largest balance, share decided less :data:`LESS` of
+    the share decided at a third. One planned effect, the estimate, would not do: it is often wrong by as
+    much as it lies from its margin.
 
     Parameters
     ----------
@@ -52,23 +52,21 @@ def needs(pair: Pair, settings: Settings, key: int) -> tuple[int | None, str | N
     key : int
         Stream of the random numbers.
     """
-    world = _World(pair, settings, key)
-    most = world.verdicts(LARGEST)
-    if most[0] < DECIDED:
-        return None, CHANCE if most[1] >= DECIDED else f"more than {LARGEST} times the samples"
-    low, high = 0, len(FACTORS) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if world.verdicts(FACTORS[middle])[0] >= DECIDED:
-            high = middle
-        else:
-            low = middle + 1
-    if world.verdicts(FACTORS[low] / 3)[0] > THIRD:
+    world = World(pair, settings, key)
+    decided, nearly = world.verdicts(LARGEST)
+    if decided < LEAST:
+        return None, CHANCE if nearly >= LEAST else f"more than {LARGEST} times the samples"
+    shares = np.array([*(world.verdicts(factor)[0] for factor in FACTORS[:-1]), decided])
+    shares = np.maximum.accumulate(shares)
+    at, third = shares[_A_THIRD:], shares[:-_A_THIRD]
+    balance = np.where((at >= LEAST) & (FACTORS[_A_THIRD:] > 1), at - LESS * third, -1.0)
+    best = int(balance.argmax())
+    if balance[best] < WORTH:
         return None, "how far the divergence lies from its margin is not known well enough to plan by"
-    return math.ceil(FACTORS[low] * world.there), None
+    return math.ceil(FACTORS[_A_THIRD + best] * world.there), None
 
 
-class _World:
+class World:
     """What the truth may be, and data sets of any size drawn from it."""
 
     def __init__(self, pair: Pair, settings: Settings, key: int) -> None:
@@ -77,66 +75,131 @@ class _World:
         self.sizes = n.sum(axis=2)
         self.sides = self.sizes.sum(axis=0)
         self.there = int(self.sides.min())
-        spread = js_jackknife(n)
-        # The plug-in is biased by at most about twice what the jackknife takes off.
-        half = _REACH * math.sqrt(spread.variance) + 2 * max(spread.plugin - spread.value, 0.0)
-        low, high = max(spread.value - half, 0.0), max(spread.value, 0.0) + half
-        # Even in the root, in which the standard error is nearly the same everywhere.
-        wanted = np.linspace(math.sqrt(low), math.sqrt(high), _TRUTHS) ** 2
-        self.members, self.targets = family_at(n, wanted)
-        p = self._drawn(1.0)
-        tail = upper_tail(js_information(p).mean(axis=-1).T, spread.plugin)
-        known = 0.5 * (np.maximum.accumulate(tail) + np.minimum.accumulate(tail[::-1])[::-1])
-        edges = np.concatenate([[0.0], 0.5 * (known[1:] + known[:-1]), [1.0]])
-        self.weights = np.diff(edges)
-        names = names_of(n.shape[2], settings, stream_key("names", key))
-        self.names = names if names.complete else Names(names.orders[:_RENAMINGS], complete=False)
-
-    def _drawn(self, factor: float) -> Floats:
-        """Draw the proportions of data sets [draws, T, F, 2, K] of ``factor`` times the size."""
-        wanted = np.ceil(factor * self.there * self.sizes / self.sides).astype(np.int64)
-        sizes = np.maximum(wanted, self.sizes) if factor > 1 else np.minimum(wanted, self.sizes)
-        fixed = self.sizes >= FIXED_SAMPLES
-        # So many samples are as good as an exact distribution; and a call takes no more than 2^24.
-        most = min(FIXED_SAMPLES, (1 << 24) // sizes.size)
-        sizes = np.where(fixed, 1, np.clip(sizes, 1, most))
-        drawn = [
-            simulate_counts(
-                member.reshape(-1, member.shape[-1]),
-                sizes.ravel(),
-                draws=_DRAWS,
-                seed=self.settings.seed,
-                key=stream_key("needs", self.key, truth, int(sizes.max())),
-                threads=self.settings.threads,
-            ).reshape(_DRAWS, *member.shape)
-            for truth, member in enumerate(self.members)
-        ]
-        p: Floats = np.stack(drawn, axis=1) / sizes[..., None]
-        return np.where(fixed[..., None], self.members, p)
+        self.truths = truths(n, np.random.default_rng([settings.seed, stream_key(key, "truths")]))
 
     def verdicts(self, factor: float) -> tuple[float, float]:
         """Return the share of data sets that get a verdict, and that would if luck were no objection."""
+        wanted = np.ceil(factor * self.there * self.sizes / self.sides).astype(np.int64)
+        sizes = np.maximum(wanted, self.sizes) if factor > 1 else np.minimum(wanted, self.sizes)
+        # So many samples are as good as an exact distribution.
+        sizes = np.clip(sizes, 1, FIXED_SAMPLES)
+        random = np.random.default_rng([self.settings.seed, stream_key(self.key, int(sizes.max()))])
+        # The multinomial wants sums that do not exceed 1 by rounding.
+        counts = random.multinomial(sizes, self.truths / self.truths.sum(axis=-1, keepdims=True))
+        p = np.where((self.sizes >= FIXED_SAMPLES)[..., None], self.truths, counts / sizes[..., None])
+        told, decided, nearly = self._judged(p, sizes)
+        return float((told & decided).mean()), float((told & nearly).mean())
+
+    def _judged(self, p: Floats, sizes: Counts) -> tuple[Bools, Bools, Bools]:
         settings, margins = self.settings, self.settings.margins
-        p = self._drawn(factor)
-        plugin = js_information(p).mean(axis=-1)
-        z = normal_quantile(1 - settings.alpha / 2)
-        least, most = (np.maximum.accumulate(gamma_quantiles(plugin, side)) for side in (-z, z))
-        observed, renamed = divergences(p[:_JUDGED], self.names.orders)
-        control = self.names.control(renamed, observed)
+        observed, control, share = self._renamed(p)
         margin = margins.seed_residual * control
-        # The truths at which the data would be among the smallest, or the largest, share alpha/2.
-        near = np.interp(observed, least, self.targets, right=np.inf) <= margin
-        apart = np.interp(observed, most, self.targets, left=0.0) > margin
-        lucky = self.names.share(renamed, observed) > settings.alpha
-        told = control >= margins.jsd
-        shares = [
-            ((told & (apart | shared)).mean(axis=0) * self.weights).sum() for shared in (near & ~lucky, near)
-        ]
-        return float(shares[0]), float(shares[1])
+        # The plug-in is about gamma distributed: at no divergence a multiple c of a chi-square, whose mean is
+        # the bias, and beyond it what the options' surprise spreads. A limit is beyond the margin where the
+        # data would be too rare if the divergence were exactly that.
+        c = float((1 / sizes).sum(axis=1).mean()) / (8 * LN2 * len(sizes))
+        bias = plugin_bias(self.truths, sizes)
+        null = 2 * c * bias
+        z = normal_quantile(1 - settings.alpha / 2)
+        at = gamma_deviate(observed, margin + bias, null + spread_at(p, sizes, margin))
+        # As the inversion has it: data that even no divergence makes unlikely bound it by less.
+        least = np.minimum(settings.alpha / 2, settings.alpha * _cdf(gamma_deviate(observed, bias, null)))
+        near, apart = _cdf(at) <= least, at >= z
+        return control >= margins.jsd, apart | (near & (share <= settings.alpha)), apart | near
+
+    def _renamed(self, p: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the plug-in divergence, its control and the share of renamings as near, of each data set.
+
+        Options that a data set does not show take no part in its renamings.
+        """
+        shown = p.any(axis=(1, 2))
+        order = np.argsort(~shown, axis=1, kind="stable")
+        p = np.take_along_axis(p, order[:, None, None], axis=3)
+        lengths = np.maximum(shown.sum(axis=1), 2)
+        observed, control, share = np.zeros((3, len(p)))
+        for length in np.unique(lengths).tolist():
+            these = lengths == length
+            names = _names(length, self.settings)
+            observed[these], renamed = divergences(p[these][..., :length], names.orders)
+            control[these] = names.control(renamed, observed[these])
+            share[these] = names.share(renamed, observed[these])
+        return observed, control, share
 
 
-def gamma_quantiles(draws: Floats, z: float) -> Floats:
-    """Return a quantile, by its normal deviate, of gammas with the columns' moments (Wilson, Hilferty)."""
-    mean, variance = draws.mean(axis=0), draws.var(axis=0)
-    ninth = variance / (9 * np.maximum(mean, 1e-300) ** 2)
-    return np.asarray(mean * np.maximum(1 - ninth + z * np.sqrt(ninth), 0.0) ** 3)
+def _names(options: int, settings: Settings) -> Names:
+    names = names_of(options, settings, stream_key("names", options))
+    return names if names.complete and options < 6 else Names(names.orders[:_RENAMINGS], complete=False)
+
+
+def plugin_bias(p: Floats, sizes: Counts) -> Floats:
+    """Return how much the plug-in divergence exceeds that of p float64 [..., F, 2, K] on average, in bits.
+
+    Every count is taken as Poisson: E[n log2 n] - m log2 m is looked up by its mean m, so options that
+    samples may miss are right too. An option of the mixture counts as in a sample of the size that gives it
+    its variance.
+    """
+    n = sizes[..., None]
+    sides = (_excess(p * n).sum(axis=-1) - 0.5 / LN2) / sizes
+    mixture = p.mean(axis=-2)
+    each = (p / n).sum(axis=-2) / np.maximum(4 * mixture, 1e-300)
+    middle = (_excess(mixture / np.maximum(each, 1e-300)) * each).sum(axis=-1)
+    middle -= 0.5 / LN2 * (1 / sizes).sum(axis=-1) / 4
+    return np.asarray(np.maximum((sides.mean(axis=-1) - middle).mean(axis=-1), 1e-12))
+
+
+def spread_at(p: Floats, sizes: Counts, wanted: Floats) -> Floats:
+    """Return the variance that surprise gives the divergence where it is ``wanted``, on the data's own path.
+
+    p float64 [T, F, 2, K] are proportions, smoothed a little towards what both sides share.
+    """
+    n = sizes[..., None]
+    shared = (n * p).sum(axis=-2, keepdims=True)
+    shared = (shared > 0) * (shared + _SMOOTHING)
+    extra = _SMOOTHING * (shared > 0).sum(axis=-1, keepdims=True)
+    p = (n * p + extra * shared / shared.sum(axis=-1, keepdims=True)) / (n + extra)
+    log = np.log(np.maximum(p, 1e-300))
+    middle = np.log(np.maximum(p.mean(axis=-2, keepdims=True), 1e-300))
+    t, reached = np.ones(len(p)), wanted
+    for _ in range(_STEPS):
+        # Near 0 the divergence is quadratic in t.
+        t = np.clip(t * np.sqrt(wanted / np.maximum(reached, 1e-12)), 0.0, 50.0)
+        weight = middle + t[:, None, None, None] * (log - middle)
+        weight = np.exp(weight - weight.max(axis=-1, keepdims=True))
+        member = weight / weight.sum(axis=-1, keepdims=True)
+        surprise = np.log2(np.maximum(member, 1e-300) / np.maximum(member.mean(-2, keepdims=True), 1e-300))
+        reached = 0.5 * (member * surprise).sum(axis=(-2, -1)).mean(axis=-1)
+    variance = (member * surprise**2).sum(axis=-1) - (member * surprise).sum(axis=-1) ** 2
+    total = (variance / sizes).sum(axis=(-2, -1)) / (2 * len(sizes)) ** 2
+    return np.asarray(total * wanted / np.maximum(reached, 1e-12))
+
+
+def gamma_deviate(x: Floats, mean: Floats, variance: Floats) -> Floats:
+    """Return the normal deviates of gamma variables with these moments (Wilson and Hilferty 1931)."""
+    ninth = np.maximum(variance / (9 * mean**2), 1e-12)
+    return np.asarray((np.cbrt(x / mean) - 1 + ninth) / np.sqrt(ninth))
+
+
+def _cdf(deviate: Floats) -> Floats:
+    grid, values = _normal()
+    return np.asarray(np.interp(deviate, grid, values))
+
+
+@cache
+def _normal() -> tuple[Floats, Floats]:
+    grid = np.linspace(-8, 8, 801)
+    return grid, np.array([normal_cdf(z) for z in grid.tolist()])
+
+
+def _excess(mean: Floats) -> Floats:
+    """E[n log2 n] - m log2 m of Poisson counts n with mean m."""
+    logs, values = _poisson()
+    return np.asarray(np.interp(np.log(np.maximum(mean, 1e-300)), logs, values, left=0.0, right=0.5 / LN2))
+
+
+@cache
+def _poisson() -> tuple[Floats, Floats]:
+    means = np.geomspace(1e-5, 200, 120)
+    n = np.arange(1, 400)
+    log_factorial = np.cumsum(np.log(n))
+    share = np.exp(n * np.log(means)[:, None] - means[:, None] - log_factorial)
+    return np.log(means), share @ xlog2x(n) - xlog2x(means)

@@ -10,6 +10,7 @@ from benchmarks.evidence import shared_seeds
 def test_a_few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_seeds, "CELLS", ((8, 60),))
     monkeypatch.setattr(shared_seeds, "SIZES", {"tasks": 5, "prompts": 5})
+    monkeypatch.setattr(shared_seeds, "NEEDS", 400)
     seen = []
     results = shared_seeds.run(0.1, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (8, 8)
