@@ -4,6 +4,7 @@
 // program.
 #include "token_curve_row.hpp"
 #include "token_divergence_row.hpp"
+#include "token_row.hpp"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include <immintrin.h>
@@ -23,6 +24,17 @@ struct Avx8 {
         std::int64_t result = 0;
         for (const std::int32_t lane : lanes) result += lane;
         return result;
+    }
+
+    using Bits = __m256i;
+    static Bits no_bits() { return _mm256_setzero_si256(); }
+    static bool any(Bits seen) { return _mm256_testz_si256(seen, _mm256_set1_epi32(-2048)) == 0; }
+    struct Table {
+        __m256i low, high;
+    };
+    static Table table(const std::uint32_t* entries) {
+        const auto* halves = reinterpret_cast<const __m256i*>(entries);
+        return {_mm256_load_si256(halves), _mm256_load_si256(halves + 1)};
     }
 
     static Avx8 all(float x) { return {_mm256_set1_ps(x)}; }
@@ -73,16 +85,29 @@ inline float largest(Avx8 a) {
     return result;
 }
 inline double sum(Avx8 a) {
-    float lanes[8];
-    _mm256_storeu_ps(lanes, a.v);
-    double result = 0.0;
-    for (const float x : lanes) result += static_cast<double>(x);
-    return result;
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a.v));
+    const __m256d four = _mm256_add_pd(low, _mm256_cvtps_pd(_mm256_extractf128_ps(a.v, 1)));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 // Adds the integer in the low bits of `shifted` to the exponent of p.
 inline Avx8 add_exponent(Avx8 p, Avx8 shifted) {
     const __m256i steps = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
     return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p.v), steps))};
+}
+
+inline __m256i bits(Avx8 a) { return _mm256_castps_si256(a.v); }
+// A permutation looks at no more than the last three bits of an index; the fourth takes the table's other
+// half.
+inline Avx8 power(const Avx8::Table& table, Avx8 grid) {
+    const __m256 low = _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(table.low, bits(grid)));
+    const __m256 high = _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(table.high, bits(grid)));
+    const __m256 half = _mm256_castsi256_ps(_mm256_slli_epi32(bits(grid), 28));
+    const __m256i start = _mm256_castps_si256(_mm256_blendv_ps(low, high, half));
+    return {_mm256_castsi256_ps(_mm256_add_epi32(start, _mm256_slli_epi32(bits(grid), 19)))};
+}
+inline __m256i collect(__m256i seen, Avx8 a, std::uint32_t expected) {
+    return _mm256_or_si256(seen, _mm256_xor_si256(bits(a), _mm256_set1_epi32(static_cast<int>(expected))));
 }
 
 }  // namespace

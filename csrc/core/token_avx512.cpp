@@ -30,6 +30,12 @@ struct Avx16 {
         return result;
     }
 
+    using Bits = __m512i;
+    static Bits no_bits() { return _mm512_setzero_si512(); }
+    static bool any(Bits seen) { return _mm512_test_epi32_mask(seen, _mm512_set1_epi32(-2048)) != 0; }
+    using Table = __m512i;
+    static Table table(const std::uint32_t* entries) { return _mm512_load_si512(entries); }
+
     static Avx16 all(float x) { return {_mm512_set1_ps(x)}; }
     static Avx16 load(const float* x) { return {_mm512_loadu_ps(x)}; }
     static Avx16 load_float16(const std::uint16_t* x) {
@@ -69,20 +75,24 @@ inline float largest(Avx16 a) {
     for (const float x : values) result = x > result || result != result ? x : result;
     return result;
 }
-// Column i and column i + 8 meet in float32, as the two vectors of eight lanes do.
+// Columns i and i + 8 meet in float32, as the two vectors of eight lanes do, and go on as those.
 inline double sum(Avx16 a) {
-    float values[16];
-    _mm512_storeu_ps(values, a.v);
-    double result = 0.0;
-    for (int i = 0; i < 8; ++i) result += static_cast<double>(values[i] + values[i + 8]);
-    return result;
+    const __m512 halves = _mm512_add_ps(a.v, _mm512_shuffle_f32x4(a.v, a.v, 0x4E));
+    const __m512d wide = _mm512_cvtps_pd(_mm512_castps512_ps256(halves));
+    const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(wide), _mm512_extractf64x4_pd(wide, 1));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
-// To the nearest, ties to even, as an addition rounds; scaling by a power of two rounds nothing here.
-inline Avx16 nearest(Avx16 d) {
-    return {_mm512_roundscale_ps(d.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+inline __m512i bits(Avx16 a) { return _mm512_castps_si512(a.v); }
+// A permutation looks at no more than the last four bits of an index.
+inline Avx16 power(__m512i table, Avx16 grid) {
+    const __m512i start = _mm512_permutexvar_epi32(bits(grid), table);
+    return {_mm512_castsi512_ps(_mm512_add_epi32(start, _mm512_slli_epi32(bits(grid), 19)))};
 }
-inline Avx16 without(Avx16 d, Avx16 integer) { return d - integer; }
-inline Avx16 times_power(Avx16 p, Avx16 integer) { return {_mm512_scalef_ps(p.v, integer.v)}; }
+inline __m512i collect(__m512i seen, Avx16 a, std::uint32_t expected) {
+    constexpr int or_xor = 0xF6;
+    return _mm512_ternarylogic_epi32(seen, bits(a), _mm512_set1_epi32(static_cast<int>(expected)), or_xor);
+}
 
 }  // namespace
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
-#include "token_row.hpp"
+#include "token_formats.hpp"
 
 namespace crystal {
 namespace {

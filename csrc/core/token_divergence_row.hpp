@@ -1,7 +1,8 @@
 #pragma once
 // The sums of one pair of rows, written once for any type V of eight lanes, like token_row.hpp and private to
 // the file that includes it for the same reason. The formulae are those of kernels/divergence_sums.py.
-#include "token_row.hpp"
+#include "token_exponential.hpp"
+#include "token_formats.hpp"
 
 namespace crystal::tokens {
 namespace {

@@ -3,23 +3,19 @@
 // with types whose operations round alike (each multiply-add once), and add the same sixteen columns whatever
 // a vector holds of them, so their results are equal bytes.
 //
-// Chunks of 64 logits stay in registers or in the first cache between their maximum and their sums: where the
-// maximum is larger than the row's (about log(chunks) times a row), what was summed moves to it. Columns are
-// summed in float32 over at most 2,048 logits, then in float64.
+// A chunk of 64 logits is summed at once where all its exponents lie below the largest logit's and within the
+// table's range, which one look at the bits of all of them tells. Any other chunk is looked at again: where
+// it has a larger logit (a few times a row), what was summed moves to that. Columns are summed in float32
+// over at most 2,048 logits, then in float64.
 //
 // Everything here has to be private to the file that includes it: the AVX2 file is compiled with other flags,
 // and a function that two files share might be kept from the wrong one.
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-
-#include "token_paths.hpp"
+#include "token_formats.hpp"
 
 namespace crystal::tokens {
 namespace {
 
-constexpr float largest_logit = 1e30F;
-constexpr float distant = 1073741824.0F;  // 2^30
+constexpr float distant = 8192.0F;
 
 // Moves float64 sums from `shift` to a shift that is larger by -delta.
 inline void move_sums(Sums& row, double delta) {
@@ -32,58 +28,22 @@ inline void move_sums(Sums& row, double delta) {
     row.above = a * row.above;
 }
 
-// 2^f for f from -0.5 to 0.5, relative error 1.7e-7. N vectors go through each step together: one alone would
-// wait for itself at every step, and the processor sees only some sixty instructions ahead.
-template <int N, class V>
-inline void exp2_fractions(const V* f, V* p) {
-    const V c5 = V::all(0x1.5bb994p-10F), c4 = V::all(0x1.3cea84p-7F), c3 = V::all(0x1.c6b754p-5F);
-    const V c2 = V::all(0x1.ebf9bcp-3F), c1 = V::all(0x1.62e42ap-1F), c0 = V::all(1.0F);
-    for (int k = 0; k < N; ++k) p[k] = fma(c5, f[k], c4);
-    for (int k = 0; k < N; ++k) p[k] = fma(p[k], f[k], c3);
-    for (int k = 0; k < N; ++k) p[k] = fma(p[k], f[k], c2);
-    for (int k = 0; k < N; ++k) p[k] = fma(p[k], f[k], c1);
-    for (int k = 0; k < N; ++k) p[k] = fma(p[k], f[k], c0);
-}
-
-// 2^f with the exponent raised by the integer in the low bits of `shifted`.
-template <class V>
-inline V exp2_fraction(V f, V shifted) {
-    V p;
-    exp2_fractions<1>(&f, &p);
-    return add_exponent(p, shifted);
-}
-
-// The nearest integer to d, as a path likes to hold it: here in the low bits of a number from 2^23 to 2^24,
-// from where it can be added to an exponent. A path that has instructions for these three has its own.
-template <class V>
-inline V nearest(V d) {
-    return d + V::all(12582912.0F);
-}
-template <class V>
-inline V without(V d, V integer) {
-    return d - (integer - V::all(12582912.0F));
-}
-template <class V>
-inline V times_power(V p, V integer) {
-    return add_exponent(p, integer);
-}
-
-// 2^d for -125 <= d <= 0, relative error below 2e-7; a NaN becomes any number.
-template <int N, class V>
-inline void exp2_each(const V* d, V* e) {
-    V integer[N], f[N];
-    for (int k = 0; k < N; ++k) integer[k] = nearest(d[k]);
-    for (int k = 0; k < N; ++k) f[k] = without(d[k], integer[k]);
-    exp2_fractions<N>(f, e);
-    for (int k = 0; k < N; ++k) e[k] = times_power(e[k], integer[k]);
-}
-
-template <class V>
-inline V exp2_lanes(V d) {
-    V e;
-    exp2_each<1>(&d, &e);
-    return e;
-}
+// 2^d from a table and a parabola. With n the multiple of 1/16 nearest to d - 23/16, y = d - n lies within
+// 1/32 of 23/16, and A (y^2 + B) is 2^y to a relative 6.8e-7: near 1 / ln2 = 1.4427 a parabola without a
+// linear term has the value, the slope and the curvature of 2^y. Adding `to_grid`, whose last bit is worth
+// 1/16, leaves n in the last bits: four of them choose A 2^(n mod 1) from `powers`, and those above, shifted,
+// are its exponent.
+//
+// The largest logit's d is `summit`, where the parabola is right; its sum with `to_grid` is 786432, the first
+// number beyond the 2,048 whose upper bits are those of `inside`: what has them needs neither a look at the
+// maximum nor a clamp. `unit` keeps the smallest of them, 2^-128, a normal number.
+constexpr float summit = 0x1.71509p+0F, parabola = 0x1.0a5f5p+1F, to_grid = 786430.5625F, on_grid = 786432.0F;
+constexpr std::uint32_t inside = 0x493FF800U;
+constexpr double unit = 0.0625;
+// 2^(j/16) A / unit as bits, less what j itself adds to them.
+alignas(64) constexpr std::uint32_t powers[16] = {
+    0x41272EAD, 0x41269589, 0x41265049, 0x412662A5, 0x4126D07D, 0x41279DDE, 0x4128CF04, 0x412A6858,
+    0x412C6E77, 0x412EE634, 0x4130EA4A, 0x412E9F6D, 0x412C9541, 0x412ACEA2, 0x41294E8F, 0x41281827};
 
 // Sixteen columns in one or two vectors.
 template <class V>
@@ -97,6 +57,7 @@ inline double column_sum(const V* columns) {
 template <class V, bool Standard, bool All>
 struct LaneSums {
     static constexpr int parts = 16 / V::lanes;
+    static_assert(V::abreast % parts == 0);
     V s[parts], t[parts], u[parts], q[parts], above[parts];
 
     LaneSums() { clear(); }
@@ -105,29 +66,130 @@ struct LaneSums {
         for (int i = 0; i < parts; ++i) s[i] = t[i] = u[i] = q[i] = above[i] = V::all(0.0F);
     }
 
-    void empty_into(Sums& row) {
-        row.s += column_sum(s);
-        row.t += column_sum(t);
-        if constexpr (Standard) {
-            row.u += column_sum(u);
-            row.q += column_sum(q);
+    // Adds vectors of logits z with exponents d and sums grid = d + to_grid. They take each step together:
+    // one alone would wait for itself at every step, and a processor looks only so far ahead.
+    template <int Abreast, class Counter>
+    void add(const V* z, const V* d, const V* grid, const typename V::Table& table, V token, Counter& greater,
+             Counter& equal) {
+        V e[Abreast];
+        for (int j = 0; j < Abreast; ++j) e[j] = d[j] - (grid[j] - V::all(on_grid));
+        for (int j = 0; j < Abreast; ++j) e[j] = fma(e[j], e[j], V::all(parabola));
+        for (int j = 0; j < Abreast; ++j) e[j] = power(table, grid[j]) * e[j];
+        for (int j = 0; j < Abreast; ++j) {
+            const int lane = j % parts;
+            s[lane] = s[lane] + e[j];
+            if constexpr (Standard) {
+                const V ed = e[j] * d[j];
+                t[lane] = t[lane] + ed;
+                u[lane] = fma(ed, d[j], u[lane]);
+                q[lane] = fma(e[j], e[j], q[lane]);
+                const auto beyond = greater_mask(z[j], token);
+                greater = count_up(greater, beyond);
+                if constexpr (All) {
+                    above[lane] = above[lane] + (e[j] & beyond);
+                    equal = count_up(equal, equal_mask(z[j], token));
+                }
+            } else {
+                t[lane] = fma(e[j], d[j], t[lane]);
+            }
         }
-        if constexpr (All) row.above += column_sum(above);
+    }
+
+    void empty_into(Sums& row) {
+        row.s += unit * column_sum(s);
+        row.t += unit * column_sum(t);
+        if constexpr (Standard) {
+            row.u += unit * column_sum(u);
+            row.q += unit * unit * column_sum(q);
+        }
+        if constexpr (All) row.above += unit * column_sum(above);
         clear();
     }
 };
 
+// The largest logit in each of the sixteen columns; a NaN counts only where it comes last.
+template <class V>
+struct Peak {
+    static constexpr int parts = 16 / V::lanes;
+    V columns[parts];
+
+    explicit Peak(const V* z) {
+        for (int h = 0; h < parts; ++h) columns[h] = z[h];
+        take(z);
+    }
+    void take(const V* z) {
+        for (int h = 0; h < parts; ++h)
+            columns[h] =
+                max(columns[h], max(max(z[h], z[h + parts]), max(z[h + 2 * parts], z[h + 3 * parts])));
+    }
+    bool above(float x) const {
+        bool any = false;
+        for (int h = 0; h < parts; ++h) any |= any_greater(columns[h], V::all(x));
+        return any;
+    }
+    float value() const {
+        float result = largest(columns[0]);
+        for (int h = 1; h < parts; ++h) {
+            const float x = largest(columns[h]);
+            result = x > result || result != result ? x : result;
+        }
+        return result;
+    }
+};
+
+// Makes exponents of logits: d = c x - shift, where the shift is c maximum less `summit`, rounded. Where that
+// rounding would show, the difference from the maximum comes first, and the shift is -summit.
+template <class V>
+struct Exponents {
+    V c, shift, top, lowest;
+    double level;  // what exponents are measured from
+    bool far;
+
+    Exponents(float maximum, float scale) : c(V::all(scale)) { centre(maximum, scale); }
+
+    void centre(float maximum, float scale) {
+        const double exact = static_cast<double>(maximum) * static_cast<double>(scale);
+        far = !(exact > -distant && exact < distant);
+        level = exact - static_cast<double>(summit);
+        const float rounded = far ? -summit : static_cast<float>(level);
+        if (!far) level = static_cast<double>(rounded);
+        shift = V::all(rounded);
+        top = V::all(maximum);
+        lowest = V::all(far ? -120.0F / scale : (rounded - 120.0F) / scale);
+    }
+    V of(V z) const { return fms(z, c, shift); }
+    // At least -120, whatever the logit; NaN for NaN.
+    V bounded(V z) const { return of(max_second_nan(lowest, far ? z - top : z)); }
+};
+
+// The first place from `begin` on of a logit that equals the largest; -1 where none does.
+template <class V, class Source>
+std::int64_t first_place(const typename Source::Logit* x, std::size_t begin, std::size_t count, float value) {
+    constexpr std::size_t chunk = 64;
+    constexpr int vectors = chunk / V::lanes;
+    const float below = ::nextafterf(value, -INFINITY);
+    V z[vectors];
+    for (; begin + chunk <= count; begin += chunk) {
+        Source::template load<V>(x + begin, z);
+        Source::template load<V>(x + begin + chunk / 2, z + vectors / 2);
+        if (Peak<V>(z).above(below)) break;
+    }
+    for (; begin < count; ++begin)
+        if (Source::value(x[begin]) == value) return static_cast<std::int64_t>(begin);
+    return -1;
+}
+
 template <class V, class Source, bool Standard, bool All>
 Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, float chosen) {
     constexpr std::size_t chunk = 64, block = 2048;
-    constexpr int parts = 16 / V::lanes, vectors = chunk / V::lanes, abreast = V::abreast;
+    constexpr int vectors = chunk / V::lanes, abreast = V::abreast;
     float maximum = -largest_logit;
-    V top = V::all(maximum), shift = V::all(maximum * scale);
-    bool far = true;  // from here on the rounding of maximum * scale could exceed the exponents there are
-    Sums row{maximum, static_cast<double>(maximum * scale), 0, 0, 0, 0, 0, -1, 0, 0};
+    Exponents<V> exponents(maximum, scale);
+    Sums row{maximum, exponents.level, 0, 0, 0, 0, 0, -1, 0, 0};
     LaneSums<V, Standard, All> lanes;
     typename V::Counter greater = V::no_count(), equal = V::no_count();
-    const V c = V::all(scale), token = V::all(chosen), lowest = V::all(-125.0F);
+    const typename V::Table table = V::table(powers);
+    const V token = V::all(chosen);
     typename Source::Logit rest[chunk];
     std::size_t in_block = 0, best_chunk = count;
     for (std::size_t i = 0; i < count; i += chunk) {
@@ -136,55 +198,38 @@ Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, f
             for (std::size_t j = 0; j < chunk; ++j) rest[j] = j < count - i ? at[j] : Source::minus_infinity;
             at = rest;
         }
-        V z[vectors], peak[parts];
+        V z[vectors], d[vectors], grid[vectors];
         Source::template load<V>(at, z);
         Source::template load<V>(at + chunk / 2, z + vectors / 2);
-        bool higher = false;
-        for (int h = 0; h < parts; ++h) {
-            peak[h] = max(max(z[h], z[h + parts]), max(z[h + 2 * parts], z[h + 3 * parts]));
-            higher |= any_greater(peak[h], V::all(maximum));
-        }
-        if (higher) {
-            lanes.empty_into(row);
-            in_block = 0;
-            for (int h = 0; h < parts; ++h) {
-                const float part = largest(peak[h]);  // NaN where all lanes are
-                if (part > maximum) maximum = part;
-            }
-            best_chunk = i;
-            const float scaled = maximum * scale;
-            far = scaled <= -distant || scaled >= distant;
-            const double moved =
-                far ? static_cast<double>(maximum) * static_cast<double>(scale) : static_cast<double>(scaled);
-            move_sums(row, row.shift - moved);
-            row.shift = moved;
-            shift = V::all(scaled);
-            top = V::all(maximum);
-        }
-        for (int k = 0; k < vectors; k += abreast) {
-            V d[abreast], e[abreast];
-            for (int j = 0; j < abreast; ++j) d[j] = far ? (z[k + j] - top) * c : fms(z[k + j], c, shift);
-            for (int j = 0; j < abreast; ++j) d[j] = max_second_nan(lowest, d[j]);
-            exp2_each<abreast>(d, e);
-            for (int j = 0; j < abreast; ++j) {
-                const int lane = (k + j) % parts;
-                lanes.s[lane] = lanes.s[lane] + e[j];
-                if constexpr (Standard) {
-                    const V ed = e[j] * d[j];
-                    lanes.t[lane] = lanes.t[lane] + ed;
-                    lanes.u[lane] = fma(ed, d[j], lanes.u[lane]);
-                    lanes.q[lane] = fma(e[j], e[j], lanes.q[lane]);
-                    const auto beyond = greater_mask(z[k + j], token);
-                    greater = count_up(greater, beyond);
-                    if constexpr (All) {
-                        lanes.above[lane] = lanes.above[lane] + (e[j] & beyond);
-                        equal = count_up(equal, equal_mask(z[k + j], token));
-                    }
-                } else {
-                    lanes.t[lane] = fma(e[j], d[j], lanes.t[lane]);
+        typename V::Bits outside = V::no_bits();
+        for (int k = 0; k < vectors; ++k) d[k] = exponents.of(z[k]);
+        for (int k = 0; k < vectors; ++k) grid[k] = d[k] + V::all(to_grid);
+        for (int k = 0; k < vectors; ++k) outside = collect(outside, grid[k], inside);
+        if (exponents.far || V::any(outside)) [[unlikely]] {
+            const Peak<V> here(z);
+            if (here.above(maximum)) {
+                lanes.empty_into(row);
+                in_block = 0;
+                // Looking ahead saves most raises, which come where a row begins.
+                Peak<V> ahead = here;
+                for (std::size_t j = i + chunk; j < i + block && j + chunk <= count; j += chunk) {
+                    Source::template load<V>(x + j, d);
+                    Source::template load<V>(x + j + chunk / 2, d + vectors / 2);
+                    ahead.take(d);
                 }
+                maximum = ahead.value();
+                best_chunk = i;
+                exponents.centre(maximum, scale);
+                move_sums(row, row.shift - exponents.level);
+                row.shift = exponents.level;
+            }
+            for (int k = 0; k < vectors; ++k) {
+                d[k] = exponents.bounded(z[k]);
+                grid[k] = d[k] + V::all(to_grid);
             }
         }
+        for (int k = 0; k < vectors; k += abreast)
+            lanes.template add<abreast>(z + k, d + k, grid + k, table, token, greater, equal);
         in_block += chunk;
         if (in_block >= block) {
             lanes.empty_into(row);
@@ -192,80 +237,18 @@ Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, f
         }
     }
     lanes.empty_into(row);
+    move_sums(row, -static_cast<double>(summit));  // a state's exponents are 0 at the largest logit
+    row.shift += static_cast<double>(summit);
     row.maximum = static_cast<double>(maximum);
     row.greater = V::total(greater);
     row.equal = V::total(equal);
     // Padding is -inf: it is never greater, but it equals a chosen -inf.
     if (All && chosen == -INFINITY) row.equal -= static_cast<std::int64_t>((chunk - count % chunk) % chunk);
-    // The bits of some NaN survive the addition to the exponent as a number; their d does not.
-    if (row.t != row.t) {
-        row.s = row.t;
-        if (Standard) row.u = row.q = row.t;
-        if (All) row.above = row.t;
-    }
+    if (All && row.s != row.s) row.above = row.s;  // a NaN is not above anything
     // Nothing raised the maximum and nothing is NaN: the row is empty.
     if (best_chunk == count && row.s == row.s) row.s = row.t = row.u = row.q = row.above = 0.0;
-    for (std::size_t j = best_chunk; j < count && row.best < 0; ++j)
-        if (Source::value(x[j]) == maximum) row.best = static_cast<std::int64_t>(j);
+    row.best = first_place<V, Source>(x, best_chunk, count, maximum);
     return row;
-}
-
-template <class Logit>
-inline Logit read_logit(const void* x) {
-    Logit value;
-    __builtin_memcpy(&value, x, sizeof value);
-    return value;
-}
-
-struct Float32 {
-    using Logit = float;
-    static constexpr Logit minus_infinity = -INFINITY;
-    static float value(Logit x) { return x; }
-    template <class V>
-    static void load(const Logit* x, V* z) {
-        for (int k = 0; k < 32 / V::lanes; ++k) z[k] = V::load(x + V::lanes * k);
-    }
-};
-
-struct Bfloat16 {
-    using Logit = std::uint16_t;
-    static constexpr Logit minus_infinity = 0xFF80;
-    static float value(Logit x) {
-        const std::uint32_t bits = static_cast<std::uint32_t>(x) << 16;
-        return read_logit<float>(&bits);
-    }
-    template <class V>
-    static void load(const Logit* x, V* z) {
-        V::load_bfloat16(x, z);
-    }
-};
-
-struct Float16 {
-    using Logit = std::uint16_t;
-    static constexpr Logit minus_infinity = 0xFC00;
-    static float value(Logit x) {
-        const std::uint32_t sign = static_cast<std::uint32_t>(x & 0x8000U) << 16, magnitude = x & 0x7FFFU;
-        std::uint32_t bits;
-        if (magnitude >= 0x7C00U) {
-            bits = sign | 0x7F800000U | (magnitude & 0x3FFU) << 13;
-        } else if (magnitude >= 0x400U) {
-            bits = sign | ((magnitude << 13) + 0x38000000U);
-        } else {
-            const float small = static_cast<float>(magnitude) * 0x1p-24F;  // subnormal, or zero
-            bits = sign | read_logit<std::uint32_t>(&small);
-        }
-        return read_logit<float>(&bits);
-    }
-    template <class V>
-    static void load(const Logit* x, V* z) {
-        for (int k = 0; k < 32 / V::lanes; ++k) z[k] = V::load_float16(x + V::lanes * k);
-    }
-};
-
-inline float logit_at(LogitType type, const void* logits, std::ptrdiff_t place) {
-    if (type == LogitType::float32) return static_cast<const float*>(logits)[place];
-    const std::uint16_t bits = static_cast<const std::uint16_t*>(logits)[place];
-    return type == LogitType::float16 ? Float16::value(bits) : Bfloat16::value(bits);
 }
 
 template <class V, class Source, bool Standard, bool All>

@@ -1,17 +1,24 @@
 // The path without vector instructions: eight lanes as an array, every operation rounded as AVX2 rounds it.
 #include "token_curve_row.hpp"
 #include "token_divergence_row.hpp"
+#include "token_row.hpp"
 
 namespace crystal::tokens {
 namespace {
 
 struct Scalar8 {
-    static constexpr int lanes = 8, abreast = 1;
+    static constexpr int lanes = 8, abreast = 2;
     float v[8];
 
     using Counter = std::int64_t;
     static Counter no_count() { return 0; }
     static std::int64_t total(Counter count) { return count; }
+
+    using Bits = std::uint32_t;
+    static Bits no_bits() { return 0; }
+    static bool any(Bits seen) { return seen >= 2048; }
+    using Table = const std::uint32_t*;
+    static Table table(const std::uint32_t* entries) { return entries; }
 
     static Scalar8 all(float x) {
         return each([x](int) { return x; });
@@ -98,9 +105,9 @@ float largest(const Scalar8& a) {
     return result;
 }
 double sum(const Scalar8& a) {
-    double result = 0.0;
-    for (const float x : a.v) result += static_cast<double>(x);
-    return result;
+    double four[4];
+    for (int i = 0; i < 4; ++i) four[i] = static_cast<double>(a.v[i]) + static_cast<double>(a.v[i + 4]);
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 // Adds the integer in the low bits of `shifted` to the exponent of p.
 Scalar8 add_exponent(const Scalar8& p, const Scalar8& shifted) {
@@ -109,6 +116,17 @@ Scalar8 add_exponent(const Scalar8& p, const Scalar8& shifted) {
             read_logit<std::uint32_t>(&p.v[i]) + (read_logit<std::uint32_t>(&shifted.v[i]) << 23);
         return read_logit<float>(&bits);
     });
+}
+
+Scalar8 power(const std::uint32_t* table, const Scalar8& grid) {
+    return Scalar8::each([&](int i) {
+        const auto bits = read_logit<std::uint32_t>(&grid.v[i]), result = table[bits % 16] + (bits << 19);
+        return read_logit<float>(&result);
+    });
+}
+std::uint32_t collect(std::uint32_t seen, const Scalar8& a, std::uint32_t expected) {
+    for (const float& x : a.v) seen |= read_logit<std::uint32_t>(&x) ^ expected;
+    return seen;
 }
 
 }  // namespace

@@ -120,6 +120,43 @@ def test_every_binade_of_the_exponential_is_alike(vector):
         assert one.tobytes() == two.tobytes()
 
 
+@pytest.mark.parametrize("path", ["scalar", *VECTORS])
+def test_every_place_between_two_powers_of_two_is_right(path):
+    """One logit over 255 equal ones, at gaps of 0 to 3 binary steps: all of each entry's span."""
+    gaps = torch.arange(1536, dtype=torch.float64) / 512 * math.log(2)
+    logits = torch.zeros(1536, 256)
+    logits[:, 1:] = -gaps.float()[:, None]
+    floats, _ = states(logits, torch.zeros(1536, dtype=torch.int64), path)
+    e = logits.double().exp().numpy()
+    d = logits.double().numpy() / math.log(2)
+    for place, power in ((2, 0), (3, 1), (4, 2)):
+        error = np.abs(floats[place] - (e * d**power).sum(1))
+        assert (error <= 1.2e-6 * (e * (np.abs(d) + 1.5) ** power).sum(1)).all(), place
+    np.testing.assert_allclose(floats[5], (e * e).sum(1), rtol=2.4e-6)
+
+
+@pytest.mark.parametrize("path", ["scalar", *VECTORS])
+@pytest.mark.parametrize("offset", [0, 5670, 5690, -5690])
+def test_runs_of_chunks_in_and_out_of_range_are_one_row(path, offset):
+    """Chunks beyond the table's range, masked, higher and ordinary; offsets around log2(e) x = 8192."""
+    logits = (torch.randn(1, 6400, generator=torch.Generator().manual_seed(9)) * 128).round() / 64 + offset
+    logits[0, 640:1280] -= 100
+    logits[0, 1280:1300] = -math.inf
+    logits[0, 2000:2640:3] -= 300
+    logits[0, 3200] = offset + 20
+    logits[0, 5000:5100] = offset + 18 - torch.arange(100) / 64
+    tokens = torch.tensor([5000])
+    floats, counts = states(logits, tokens, path)
+    x = logits.double() - 20 - offset
+    e, d = x.exp(), torch.where(x > -1e9, x, 0.0) / math.log(2)
+    steps = float(floats[0, 0] * 1.4426950408889634 - floats[1, 0])
+    assert abs(steps) < 1e-3
+    for place, want in ((2, e), (3, e * (d + steps)), (4, e * (d + steps) ** 2)):
+        assert floats[place, 0] == pytest.approx(float(want.sum()) * 2**steps, rel=2e-6), place
+    assert counts[0, 0] == 3200
+    assert counts[1, 0] == int((logits > logits[0, 5000]).sum())
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("payload", [0x7FC00000, 0x7FC00001, 0x7FFFFFFF, 0xFFC01234])
 @pytest.mark.parametrize("path", ["scalar", *VECTORS])
