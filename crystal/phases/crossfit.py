@@ -25,7 +25,6 @@ from crystal.phases.rows import (
     target_bias,
 )
 from crystal.statistics.divergence import js_divergence
-from crystal.statistics.sharpening import fit_exponent, sharpened
 from crystal.statistics.smoothing import smoothed
 
 # A fit may end this many nats a sample below the best one: far below what any sample size can tell.
@@ -51,9 +50,6 @@ class Scores:
     weight: Floats
     """float64 [F]: weight of the chosen row with its twins in the blend fitted to the second half; about the
     largest one, where several blends fit alike."""
-    cooled: Floats
-    """float64 [F]: JSD in bits on the second half between the target and the power of the chosen row that
-    fits the first; infinite where that power does not cool, or there are fewer than 3 options."""
     distances: Floats
     """float64 [F, R]: corrected JSD on the second half between the target and every row."""
     average: Floats
@@ -145,7 +141,6 @@ def cross_fit(first: Fold, second: Fold, twins: Mask, threads: int = 0) -> Score
         chosen=chosen,
         residual=_pairs(_residual(second, own[0]), _residual(first, own[1])),
         weight=np.where(twins[chosen], _pairs(own[1], own[0]), 0.0).sum(axis=1),
-        cooled=_pairs(_cooled(first, second, picked[0]), _cooled(second, first, picked[1])),
         distances=_pairs(two, one),
         average=_pairs(second.distance_of_average(), first.distance_of_average()),
     )
@@ -170,15 +165,6 @@ def _pairs(first: npt.NDArray[Number], second: npt.NDArray[Number]) -> npt.NDArr
 def _residual(fold: Fold, weights: Floats) -> Floats:
     blend = np.matmul(weights[:, None], fold.rows)[:, 0]
     return np.asarray(js_divergence(blend, fold.target), dtype=np.float64)
-
-
-def _cooled(fitted: Fold, scored: Fold, chosen: npt.NDArray[np.intp]) -> Floats:
-    if fitted.target.shape[1] < 3:
-        return np.full(len(chosen), np.inf)
-    own, other = (smooth(fold.base)[np.arange(len(chosen)), chosen] for fold in (fitted, scored))
-    powers = fit_exponent(own, fitted.target)
-    residual = np.asarray(js_divergence(sharpened(other, powers), scored.target), dtype=np.float64)
-    return np.where(powers > 1.0, residual, np.inf)
 
 
 def split_scores(

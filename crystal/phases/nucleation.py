@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from crystal.ops.resampling import stream_key
+from crystal.phases.cooling import Cooled, cooled_test, nearest_power
 from crystal.phases.crossfit import Fold, Scores, cross_fit, folds, null_scores, split_scores, whole
 from crystal.phases.liquid import TaskTest, exact_test
 from crystal.phases.rows import (
@@ -21,10 +22,12 @@ from crystal.phases.rows import (
     promptedness,
     rows_of,
     seen_options,
+    smooth,
 )
 from crystal.phases.settings import Settings
 from crystal.phases.settling import shared_rows
 from crystal.states.tables import TaskTable
+from crystal.statistics.divergence import js_divergence
 from crystal.statistics.multiple import t_test
 
 FEWEST_SPLITS = 200
@@ -57,11 +60,11 @@ class NucleationTest:
     nearest to the target and the blend's weights come from half A; on half B, rho is the blend's JSD less
     what a true seed would leave at these sample sizes, over the mean pairwise JSD of the dictionary, and
     the weight is that of the nearest row with its twins, the largest one where several blends fit alike.
-    A power above 1 of the nearest row, fitted on half A, that leaves rho < 1/3 on half B counts as a seed
-    too: it is the same distribution, cooled. Yes: rho < 1/3 and weight > 1/2, or cooled, in all but a share
-    p of the halves. No: either is reversed, and it is not cooled, by the same count and against a simulated
-    true seed (Bonferroni, with the collapse); never below the coverage at which promptability is given as a
-    number.
+    A power above 1 of the nearest row that leaves less than a third of that mean counts as a seed too: it is
+    the same distribution, cooled (:func:`crystal.phases.cooling.cooled_test`, on all samples). Yes: rho < 1/3
+    and weight > 1/2 in all but a share p of the halves, or cooled (Bonferroni). No: either is
+    reversed, by the same count and against a simulated true seed (Bonferroni, with the collapse), and it is
+    not cooled; never below the coverage at which promptability is given as a number.
 
     Parameters
     ----------
@@ -104,46 +107,40 @@ class NucleationTest:
             # Whatever its seed would be, nothing nucleated.
             no = 1.0 if blind else 3.0 * self.collapse[1]
             return TaskTest(self.task, self.family, yes=self.collapse[0], no=no)
-        rho, weight, cooled = np.empty(0), np.empty(0), np.empty(0, dtype=bool)
+        rho, weight = np.empty(0), np.empty(0)
         for start in range(0, settings.splits, SPLITS_AT_ONCE):
             count = min(SPLITS_AT_ONCE, settings.splits - start)
             key = stream_key("halves", self.key, start)
             scores = split_scores(pool.rows, target, pool.twins, count, seed, key, settings.threads)
             rho = np.append(rho, (scores.residual - self.floor) / pool.spread)
             weight = np.append(weight, scores.weight)
-            cooled = np.append(cooled, self._is_cooled(scores))
-            found, refuted = self._misses(rho, weight, cooled)
-            if found >= ENOUGH and (
-                blind or refuted >= ENOUGH or self._against(rho, weight, cooled) >= SURE[1]
-            ):
+            found, refuted = self._misses(rho, weight)
+            if found >= ENOUGH and (blind or refuted >= ENOUGH or self._against(rho, weight) >= SURE[1]):
                 break
+        # Two ways to be a seed: the one that the halves ask for, and the same distribution cooled.
+        seeded = min(1.0, 2.0 * min(_share(found, rho.size), self.cooled.yes))
         return TaskTest(
             self.task,
             self.family,
-            yes=max(self.collapse[0], _share(found, rho.size)),
-            no=1.0 if blind else min(1.0, 3.0 * min(self.collapse[1], self._against(rho, weight, cooled))),
+            yes=max(self.collapse[0], seeded),
+            no=1.0 if blind else min(1.0, 3.0 * min(self.collapse[1], self._against(rho, weight))),
             value=float(np.median(weight)),
         )
 
-    def _is_cooled(self, scores: Scores) -> Mask:
-        """Folds in which a power of the nearest row explains the target: the seed, only cooler."""
-        result: Mask = (scores.cooled - self.floor) / self.pool.spread < self.settings.margins.seed_residual
-        return result
-
-    def _misses(self, rho: Floats, weight: Floats, cooled: Mask) -> tuple[int, int]:
+    def _misses(self, rho: Floats, weight: Floats) -> tuple[int, int]:
         """Folds that speak against a seed, and folds that speak for one."""
         margin, half = self.settings.margins.seed_residual, self.settings.margins.seed_weight
         return (
-            max(int(((rho >= margin) & ~cooled).sum()), int(((weight <= half) & ~cooled).sum())),
-            min(int(((rho <= margin) | cooled).sum()), int(((weight >= half) | cooled).sum())),
+            max(int((rho >= margin).sum()), int((weight <= half).sum())),
+            min(int((rho <= margin).sum()), int((weight >= half).sum())),
         )
 
-    def _against(self, rho: Floats, weight: Floats, cooled: Mask) -> float:
+    def _against(self, rho: Floats, weight: Floats) -> float:
         """p-value that there is no seed: nothing explains the target, or nothing outweighs the rest."""
         margin, half = self.settings.margins.seed_residual, self.settings.margins.seed_weight
-        unexplained, outweighed = (int((folds | cooled).sum()) for folds in (rho <= margin, weight >= half))
-        if min(unexplained, outweighed) >= ENOUGH:
-            return _share(min(unexplained, outweighed), rho.size)
+        unexplained, outweighed = int((rho <= margin).sum()), int((weight >= half).sum())
+        if min(unexplained, outweighed) >= ENOUGH or self.cooled.no >= SURE[1]:
+            return max(_share(min(unexplained, outweighed), rho.size), self.cooled.no)
         # A true seed loses weight to noise and leaves a residual too: what one shows at these sizes refutes
         # none. The mean of a split's two folds uses every sample once, so it is as noisy as the median over
         # all splits.
@@ -151,10 +148,11 @@ class NucleationTest:
         null_weight = _split_means(self.null.weight)
         more = int((null_rho >= np.median(_split_means(rho))).sum())
         less = int((null_weight <= np.median(_split_means(weight))).sum())
-        return min(
+        refuted = min(
             max(_share(unexplained, rho.size), _share(more, null_rho.size)),
             max(_share(outweighed, rho.size), _share(less, null_weight.size)),
         )
+        return max(refuted, self.cooled.no)
 
     def again(self, first: TaskTest, seed: int) -> TaskTest:
         """Return the test under another seed; the first one's where its p-values leave no doubt."""
@@ -184,11 +182,32 @@ class NucleationTest:
             return 0.0
         return float(self._null(FLOOR_DRAWS, stream_key("floor", self.key)).residual.mean())
 
+    @cached_property
+    def nearest(self) -> int:
+        """The row of the dictionary nearest to the target."""
+        return int(whole(self.pool.rows, self.target).distances()[0].argmin())
+
+    @cached_property
+    def cooled(self) -> Cooled:
+        """Whether the nearest row, cooled, is the target."""
+        pool, settings = self.pool, self.settings
+        # Without noise there is no need to pool a row with its twins.
+        alone = np.arange(len(pool.twins)) == self.nearest
+        return cooled_test(
+            pool.rows,
+            alone if pool.rows.exact else pool.twins[self.nearest],
+            self.target,
+            settings.margins.seed_residual * pool.spread,
+            NULL_DRAWS,
+            settings.seed,
+            stream_key("cooled", self.key),
+            settings.threads,
+        )
+
     def _null(self, draws: int, key: int) -> Scores:
         pool, target, settings = self.pool, self.target, self.settings
-        nearest = int(whole(pool.rows, target).distances()[0].argmin())
         return null_scores(
-            pool.rows, target, nearest, pool.twins, draws, settings.seed, key, settings.threads
+            pool.rows, target, self.nearest, pool.twins, draws, settings.seed, key, settings.threads
         )
 
     @cached_property
@@ -196,7 +215,8 @@ class NucleationTest:
         """Share of option-permuted targets on which the same rule finds a seed."""
         if self.reason is not None:
             return 0.0
-        return _chance(self.pool, self.target, self.floor, self.settings, self.key)
+        bias = 0.0 if self.exact else self.cooled.bias
+        return _chance(self.pool, self.target, self.floor, bias, self.settings, self.key)
 
     @cached_property
     def _exact(self) -> TaskTest:
@@ -205,7 +225,7 @@ class NucleationTest:
         rho, weight = float(scores.residual[0]) / self.pool.spread, float(scores.weight[0])
         margins = self.settings.margins
         seed = rho < margins.seed_residual and weight > margins.seed_weight
-        seed = seed or bool(self._is_cooled(scores)[0])
+        seed = seed or self.cooled.yes == 0.0
         return exact_test(self.task, self.family, seed and self.collapse[0] == 0.0, weight)
 
 
@@ -240,7 +260,7 @@ def _split_means(folds_of: Floats) -> Floats:
     return result
 
 
-def _chance(pool: _Pool, target: Rows, floor: float, settings: Settings, key: int) -> float:
+def _chance(pool: _Pool, target: Rows, floor: float, bias: float, settings: Settings, key: int) -> float:
     """How often the rule finds a seed for a target whose options are shuffled."""
     random = np.random.default_rng([settings.seed, key])
     options = target.p.shape[1]
@@ -256,5 +276,12 @@ def _chance(pool: _Pool, target: Rows, floor: float, settings: Settings, key: in
     rho = (scores.residual - floor) / pool.spread
     margin = settings.margins.seed_residual
     found = (rho < margin) & (scores.weight > settings.margins.seed_weight)
-    found |= (scores.cooled - floor) / pool.spread < margin
+    if options < 3:
+        return _share(int(found.sum()), found.size)
+    q = target.p.mean(axis=0)[places[:, 0]]
+    near = np.array([js_divergence(pool.rows.p, one).argmin() for one in q])
+    left, slope = nearest_power(smooth(pool.rows.whole)[near], q)
+    cooled = ((left - bias) / pool.spread < margin) & (slope < 0)
+    # Either of a split's two folds, or the whole, cooled.
+    found |= np.repeat(cooled, found.size // cooled.size)
     return _share(int(found.sum()), found.size)
