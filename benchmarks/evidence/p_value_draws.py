@@ -41,6 +41,8 @@ RANDOMISED: dict[str, Statistic] = {
 }
 """Permutation tests, with their statistics."""
 LIQUID_PROMPTS = 8
+REACHED = 1e-3
+"""Bits between the promptability that is wanted and one that counts as that."""
 
 
 def _generator(name: str, options: int, samples: int, number: int) -> np.random.Generator:
@@ -96,8 +98,11 @@ def _clause(bits: float | None, yes: bool) -> Callable[..., float | None]:
     """Test clause L on prompts whose promptability is ``bits``, or that are alike."""
 
     def p_value(options: int, samples: int, number: int, random: np.random.Generator) -> float | None:
-        p = truth("dirichlet", options, LIQUID_PROMPTS, random)[0]
-        p = np.repeat(p[:1], LIQUID_PROMPTS, axis=0) if bits is None else _with_promptability(p, bits)
+        p = None
+        while p is None:
+            drawn = truth("dirichlet", options, LIQUID_PROMPTS, random)[0]
+            alike = np.repeat(drawn[:1], LIQUID_PROMPTS, axis=0)
+            p = alike if bits is None else _with_promptability(drawn, bits)
         counts = random.multinomial(samples, np.stack([p, p])).astype(np.int64)
         found = liquid_test(table(counts), 0, "all", settings(number))
         return found.yes if yes else found.no
@@ -105,8 +110,12 @@ def _clause(bits: float | None, yes: bool) -> Callable[..., float | None]:
     return p_value
 
 
-def _with_promptability(p: Floats, bits: float) -> Floats:
-    """Move rows apart or together, along M^(1-t) P^t, until I is as wanted."""
+def _with_promptability(p: Floats, bits: float) -> Floats | None:
+    """Move rows apart or together, along M^(1-t) P^t, until I is as wanted.
+
+    None where it never is: of two options one may hold all of the mass in every row, and no power of that
+    differs from it.
+    """
     log = np.log(p + 1e-6)
     middle = np.log(p.mean(axis=0) + 1e-6)
     low, high = 0.0, 100.0
@@ -116,7 +125,7 @@ def _with_promptability(p: Floats, bits: float) -> Floats:
         rows = np.exp(rows - rows.max(axis=1, keepdims=True))
         rows /= rows.sum(axis=1, keepdims=True)
         low, high = (t, high) if float(js_information(rows)) < bits else (low, t)
-    return rows
+    return rows if abs(float(js_information(rows)) - bits) < REACHED else None
 
 
 def _seed(options: int, samples: int, number: int, random: np.random.Generator) -> float | None:

@@ -102,8 +102,18 @@ class Cooled:
     """p-value that none is: small where cooling the row brings it nearer, and leaves less than the margin."""
     no: float
     """p-value that one is."""
-    bias: float
+    bias: float = 0.0
     """What noise adds to the JSD that the nearest power leaves, bits."""
+    spread: float = 0.0
+    """Standard deviation of that JSD, bits."""
+    error: float = 0.0
+    """Standard deviation of the slope."""
+
+    def found(self, left: Floats, slope: Floats, margin: float, level: float) -> Mask:
+        """Return where a JSD and a slope, as noisy as these, show a cooled row at a level."""
+        z = normal_quantile(1 - level)
+        result: Mask = (left - self.bias + z * self.spread < margin) & (slope + z * self.error < 0)
+        return result
 
 
 def cooled_test(
@@ -137,7 +147,7 @@ def cooled_test(
         For two options, of which every distribution is a power of every other: never cooled.
     """
     if base.p.shape[1] < 3:
-        return Cooled(1.0, 0.0, 0.0)
+        return Cooled(1.0, 0.0)
     centre, q = centre_of(base.p), tuned.p.mean(axis=0)
     own = Rows(base.p[members].mean(axis=0, keepdims=True), None)
     if base.counts is not None:
@@ -155,11 +165,13 @@ def cooled_test(
         yes=max(_below(far, spread), _below(warm, error)),
         no=min(1.0, 2.0 * min(_below(-far, spread), _below(-warm, error))),
         bias=bias,
+        spread=spread,
+        error=error,
     )
 
 
 def nearest_power(rows: Floats, target: Floats) -> tuple[Floats, Floats]:
-    """Return the JSD of targets [..., K] from the nearest power, 1 or more, of rows, and its slope at power 1.
+    """Return the JSD of targets [..., K] from the nearest power (1 or more) of rows, and its slope at 1.
 
     The minimum is taken on 25 powers from 1 to 64, and on a parabola through the best three. The slope, in
     bits a unit of power, is sum_k p_k (ln p_k - mean ln p) log2(2 p_k / (p_k + q_k)) / 2.

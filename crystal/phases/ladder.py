@@ -26,6 +26,7 @@ from crystal.phases.results import (
     SeedResult,
     TaskResult,
     TransitionResult,
+    Verdict,
 )
 from crystal.phases.seed_between import seed_between
 from crystal.phases.sensitivity import controls, sensitivity
@@ -213,24 +214,34 @@ def _task_result(groups: dict[str, Unit], names: list[str]) -> TaskResult:
 
 
 def _majority(words: Sequence[Word]) -> Word | None:
-    """Return the phase or verdict of more than half of the decided tasks."""
+    """Return the word of at least half of the tasks, and of more than half of the decided ones."""
     decided = Counter(word for word in words if word != "UNDETERMINED")
     for word, count in decided.items():
-        if 2 * count > decided.total():
+        if 2 * count > decided.total() and 2 * count >= len(words):
             return word
     return None
+
+
+def _shares(counts: Counter[Verdict]) -> str:
+    """Write how many tasks got which verdict: "NUCLEATION in 1 of 12 tasks, 11 undecided"."""
+    decided = sorted((-count, verdict) for verdict, count in counts.items() if verdict != "UNDETERMINED")
+    parts = [f"{verdict} in {-count}" for count, verdict in decided]
+    parts[0] += f" of {counts.total()} tasks"
+    if undecided := counts["UNDETERMINED"]:
+        parts.append(f"{undecided} undecided")
+    return ", ".join(parts)
 
 
 def _ladder_transition(results: Sequence[tuple[TransitionResult, bool]]) -> LadderTransition:
     """Sum up one step over the tasks, each with whether its gate says that anything differs."""
     first = results[0][0]
-    counts = Counter(transition.verdict for transition, _ in results)
+    counts: Counter[Verdict] = Counter(transition.verdict for transition, _ in results)
     most = _majority([transition.verdict for transition, _ in results])
     reason: str | None = None
     if counts.keys() == {"UNDETERMINED"}:
         reason = "no task is decided"
     elif most is None:
-        reason = "no verdict holds for more than half of the decided tasks"
+        reason = _shares(counts)
     return LadderTransition(
         from_=first.from_,
         to=first.to,

@@ -12,6 +12,7 @@ from crystal.phases.permuting import permuted
 from crystal.phases.rows import Floats, Rows, promptedness, rows_of
 from crystal.phases.settings import Settings
 from crystal.states.tables import TaskTable
+from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.jackknife import js_jackknife
 from crystal.statistics.multiple import t_test
 from crystal.statistics.special import t_survival
@@ -104,10 +105,27 @@ def _below(rows: Rows, moved: Floats, margin: float) -> float | None:
         return t_test(-moved, -margin).p
     samples = js_jackknife(rows.counts[None])
     over_prompts = t_test(-moved - max(0.0, samples.value - float(moved.mean())), -margin).p
-    if over_prompts is None or not samples.variance > 0:
-        return over_prompts
+    if over_prompts is None:
+        return None
+    if not samples.variance > 0:
+        return max(over_prompts, _hidden(len(rows.p), int(rows.sizes.min()), margin))
     distance = (margin - max(samples.value, float(moved.mean()))) / math.sqrt(samples.variance)
     return max(over_prompts, t_survival(distance, samples.freedom))
+
+
+def _hidden(prompts: int, samples: int, margin: float) -> float:
+    """Chance that a promptability at the margin shows nothing: no prompt shows a second option.
+
+    It hides best in one prompt alone, as its share q of another option, where h(q / m) - h(q) / m bits (h the
+    binary entropy) are the margin.
+    """
+    q = np.linspace(0.0, 1.0, 4_097)
+    least = q[_binary_entropy(q / prompts) - _binary_entropy(q) / prompts >= margin]
+    return float((1.0 - least[0]) ** samples) if least.size else 0.0
+
+
+def _binary_entropy(q: Floats) -> Floats:
+    return np.asarray(shannon_entropy(np.stack([q, 1.0 - q], axis=-1)))
 
 
 def _permuted(rows: Rows, settings: Settings, key: int) -> float:

@@ -38,6 +38,8 @@ SPLITS_AT_ONCE = 50
 ENOUGH = 20
 """Folds on the other side after which a p-value is above every level (Besag and Clifford's stop)."""
 FLOOR_DRAWS = 50
+COOLED_SHARE = 0.2
+"""Share of the level with which a cooled seed is claimed; the rest is for a seed as it was."""
 SURE = (0.015, 0.25)
 """p-values over 400 folds that other folds would not carry across alpha: they are too far on either side."""
 
@@ -62,9 +64,9 @@ class NucleationTest:
     the weight is that of the nearest row with its twins, the largest one where several blends fit alike.
     A power above 1 of the nearest row that leaves less than a third of that mean counts as a seed too: it is
     the same distribution, cooled (:func:`crystal.phases.cooling.cooled_test`, on all samples). Yes: rho < 1/3
-    and weight > 1/2 in all but a share p of the halves, or cooled (Bonferroni). No: either is
-    reversed, by the same count and against a simulated true seed (Bonferroni, with the collapse), and it is
-    not cooled; never below the coverage at which promptability is given as a number.
+    and weight > 1/2 in all but a share p of the halves, at four fifths of the level, or cooled, at the last
+    fifth. No: either is reversed, by the same count and against a simulated true seed (Bonferroni, with the
+    collapse), and it is not cooled; never below the coverage at which promptability is given as a number.
 
     Parameters
     ----------
@@ -117,8 +119,7 @@ class NucleationTest:
             found, refuted = self._misses(rho, weight)
             if found >= ENOUGH and (blind or refuted >= ENOUGH or self._against(rho, weight) >= SURE[1]):
                 break
-        # Two ways to be a seed: the one that the halves ask for, and the same distribution cooled.
-        seeded = min(1.0, 2.0 * min(_share(found, rho.size), self.cooled.yes))
+        seeded = min(_share(found, rho.size) / (1 - COOLED_SHARE), self.cooled.yes / COOLED_SHARE, 1.0)
         return TaskTest(
             self.task,
             self.family,
@@ -215,8 +216,7 @@ class NucleationTest:
         """Share of option-permuted targets on which the same rule finds a seed."""
         if self.reason is not None:
             return 0.0
-        bias = 0.0 if self.exact else self.cooled.bias
-        return _chance(self.pool, self.target, self.floor, bias, self.settings, self.key)
+        return _chance(self.pool, self.target, self.floor, self.cooled, self.settings, self.key)
 
     @cached_property
     def _exact(self) -> TaskTest:
@@ -260,7 +260,7 @@ def _split_means(folds_of: Floats) -> Floats:
     return result
 
 
-def _chance(pool: _Pool, target: Rows, floor: float, bias: float, settings: Settings, key: int) -> float:
+def _chance(pool: _Pool, target: Rows, floor: float, power: Cooled, settings: Settings, key: int) -> float:
     """How often the rule finds a seed for a target whose options are shuffled."""
     random = np.random.default_rng([settings.seed, key])
     options = target.p.shape[1]
@@ -281,7 +281,7 @@ def _chance(pool: _Pool, target: Rows, floor: float, bias: float, settings: Sett
     q = target.p.mean(axis=0)[places[:, 0]]
     near = np.array([js_divergence(pool.rows.p, one).argmin() for one in q])
     left, slope = nearest_power(smooth(pool.rows.whole)[near], q)
-    cooled = ((left - bias) / pool.spread < margin) & (slope < 0)
+    cooled = power.found(left, slope, margin * pool.spread, COOLED_SHARE * settings.alpha)
     # Either of a split's two folds, or the whole, cooled.
     found |= np.repeat(cooled, found.size // cooled.size)
     return _share(int(found.sum()), found.size)

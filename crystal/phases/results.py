@@ -298,7 +298,7 @@ class SequenceResult(SequenceGroup, kw_only=True):
 
 
 class LadderCheckpoint(msgspec.Struct, kw_only=True):
-    """One rung, with the phase that most of its decided tasks are in."""
+    """One rung, with the phase that at least half of its tasks, and most of the decided ones, are in."""
 
     checkpoint: str
     stage: str
@@ -307,7 +307,11 @@ class LadderCheckpoint(msgspec.Struct, kw_only=True):
 
 
 class LadderTransition(msgspec.Struct, kw_only=True):
-    """One step of the ladder: how many tasks got which verdict."""
+    """One step of the ladder: how many tasks got which verdict, and the one that speaks for the step.
+
+    That is the verdict of at least half of the tasks and of more than half of the decided ones, else
+    UNDETERMINED, with the numbers as the reason.
+    """
 
     from_: str = msgspec.field(name="from")
     to: str

@@ -48,3 +48,27 @@ def test_failures_are_said() -> None:
         },
     }
     assert len(long_ladders.failures(results)) == 6
+
+
+def test_a_cell_that_misses_is_looked_at_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "4 rungs, 2 x 2 prompts, n 20"
+    monkeypatch.setattr(long_ladders, "FLAT", {name: long_ladders.FLAT[name]})
+    monkeypatch.setattr(long_ladders, "PLANTED", {})
+    looks = dict.fromkeys(long_ladders.METHODS, 0)
+
+    def sought(_truth: object, method: str, _samples: int, key: int) -> dict[str, object]:
+        looks[method] += 1
+        first = key < long_ladders.AGAIN
+        small = {"arnold-tv": first or key % 4 == 0, "arnold-js": first}.get(method, False)
+        return {"p": 0.01 if small else 1.0, "changes": []}
+
+    monkeypatch.setattr(long_ladders, "sought", sought)
+    results = long_ladders.run(0.1, lambda *_: None)
+    assert list(looks.values()) == [50, 50, 150, 150]
+    assert results["flat"]["arnold-js"][name]["again"] == {
+        "repetitions": 100,
+        "rejected": {"0.01": 0.0, "0.05": 0.0, "0.1": 0.0},
+    }
+    missed = long_ladders.failures(results)
+    assert len(missed) == 3
+    assert all(line.startswith("arnold-tv, 4 rungs") and "in 0.250" in line for line in missed)

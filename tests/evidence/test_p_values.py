@@ -35,7 +35,15 @@ def test_false_discoveries_are_few_and_changes_are_found() -> None:
 
 def test_promptability_is_set_as_asked() -> None:
     rows = np.random.default_rng(1).dirichlet(np.ones(5), size=6)
-    assert float(js_information(_with_promptability(rows, 0.1))) == pytest.approx(0.1, abs=1e-6)
+    moved = _with_promptability(rows, 0.1)
+    assert moved is not None
+    assert float(js_information(moved)) == pytest.approx(0.1, abs=1e-6)
+    assert _with_promptability(np.array([[1.0, 0.0]] * 6), 0.1) is None
+
+
+def test_clause_l_is_asked_where_promptability_is_at_its_margin() -> None:
+    """Of two options, one may hold everything under every prompt: 4 % of worlds, never at the margin."""
+    assert p_of("not_liquid", 2, 50, 2_000_005) > 0.01
 
 
 def test_a_p_too_small_is_named() -> None:

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from crystal.phases.ladder import judge
-from crystal.phases.results import CHECKPOINT_METRICS, TRANSITION_METRICS, LadderResult
+from crystal.phases.ladder import _ladder_transition, judge
+from crystal.phases.results import CHECKPOINT_METRICS, TRANSITION_METRICS, LadderResult, TransitionResult
 from crystal.phases.settings import Settings
 from crystal.testing import planted
 
@@ -173,3 +173,29 @@ def test_other_decoding_is_not_compared_unless_asked() -> None:
     assert steps[2].reason != "decoding differs"
     allowed = judge([table], msgspec.structs.replace(QUICK, allow_decoding=True))
     assert allowed.tasks["task-00"].transitions[0].reason != "decoding differs"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "heading", "reason"),
+    [
+        ({"NUCLEATION": 1, "UNDETERMINED": 11}, "UNDETERMINED", "NUCLEATION in 1 of 12 tasks, 11 undecided"),
+        ({"NUCLEATION": 5, "UNDETERMINED": 7}, "UNDETERMINED", "NUCLEATION in 5 of 12 tasks, 7 undecided"),
+        ({"NUCLEATION": 6, "UNDETERMINED": 6}, "NUCLEATION", None),
+        ({"NUCLEATION": 6, "FROZEN": 5, "UNDETERMINED": 1}, "NUCLEATION", None),
+        ({"SETTLING": 6, "FROZEN": 6}, "UNDETERMINED", "FROZEN in 6 of 12 tasks, SETTLING in 6"),
+        ({"SETTLING": 4, "FROZEN": 3, "UNDETERMINED": 1}, "SETTLING", None),
+        ({"UNDETERMINED": 3}, "UNDETERMINED", "no task is decided"),
+        ({"FROZEN": 1}, "FROZEN", None),
+    ],
+)
+def test_a_step_is_named_by_half_of_its_tasks(
+    verdicts: dict[str, int], heading: str, reason: str | None
+) -> None:
+    tasks = [
+        (TransitionResult(from_="a", to="b", verdict=verdict, paired=2, unpaired=0, metrics={}), False)
+        for verdict, count in verdicts.items()
+        for _ in range(count)
+    ]
+    step = _ladder_transition(tasks)
+    assert (step.verdict, step.reason) == (heading, reason)
+    assert step.counts == verdicts

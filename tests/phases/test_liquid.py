@@ -141,3 +141,14 @@ def test_halves_are_halves() -> None:
     assert (np.abs(first.sum(axis=2) - second.sum(axis=2)) <= 1).all()
     exact = Rows(np.array([[0.5, 0.5]]), None)
     assert all((half == 0.5).all() for half in halves(exact, 3, 1, 2))
+
+
+def test_silence_refutes_no_more_than_it_can_say() -> None:
+    """A quarter of a second option under one prompt holds 0.1 bit, and ten samples miss it in 6 %."""
+    p = np.zeros((8, 2))
+    p[:, 0], p[0] = 1.0, (0.75, 0.25)
+    assert float(js_information(p)) == pytest.approx(0.1, abs=0.003)
+    for samples, chance in ((10, 0.75**10), (40, 2.0**-8)):
+        table = ladder(tasks=1, prompts=8, options=2, seed=1).tables(samples)[0]
+        table.counts[0] = (samples, 0)
+        assert liquid_test(table, 0, "context", Settings()).no == pytest.approx(chance, rel=0.15)
