@@ -19,10 +19,10 @@ from crystal.states.tables import TaskTable
 from crystal.statistics.coverage import coverage
 from crystal.statistics.divergence import js_information
 from crystal.statistics.diversity import collision, top_probability
-from crystal.statistics.entropy import shannon_entropy
+from crystal.statistics.entropy import entropy, shannon_entropy
 from crystal.statistics.entropy_interval import entropy_interval
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.jackknife import entropy_jackknife, js_jackknife
+from crystal.statistics.jackknife import js_values
 from crystal.statistics.promptability import effective_number, promptability
 from crystal.statistics.proportions import mean_share
 
@@ -31,12 +31,12 @@ Known = dict[str, Estimate]
 
 # What the jackknife over prompts deletes prompts from.
 _STATISTICS: dict[str, Statistic] = {
-    "entropy": lambda counts: entropy_jackknife(counts).value,
-    "promptability": lambda counts: js_jackknife(counts[None]).value,
+    "entropy": lambda sets: np.asarray(entropy(sets, "jackknife")).mean(axis=1),
+    "promptability": js_values,
 }
 _EXACT_STATISTICS: dict[str, Statistic] = {
-    "entropy": lambda p: float(shannon_entropy(p).mean()),
-    "promptability": lambda p: float(js_information(p)),
+    "entropy": lambda sets: shannon_entropy(sets).mean(axis=1),
+    "promptability": js_information,
 }
 
 

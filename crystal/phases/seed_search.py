@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import stream_key
-from crystal.phases.cooling import Cooling, fit_cooling
+from crystal.phases.cooling import Cooling, far_from_powers, fit_cooling
 from crystal.phases.crossfit import Fold, blend_weights, leaning, split_scores, whole
 from crystal.phases.results import SeedKind, SeedResult
 from crystal.phases.rows import Floats, Rows, centre_of, pairwise_jsd, redraw, smooth
@@ -236,7 +236,12 @@ class Search:
         """
         if not self._unexplained(self._fit(self.prompts, 0), margin):
             return False
-        powers = (self._cooling(self.prompts, row) for row in range(len(self.prompts.p)))
+        near = (
+            row
+            for row in range(len(self.prompts.p))
+            if not far_from_powers(self.prompts, row, self.target, margin)
+        )
+        powers = (self._cooling(self.prompts, row) for row in near)
         return all(fit is None or fit.residual_low > margin or fit.high <= 1.0 for fit in powers)
 
     def _one_vs_blend(self, chosen: int, weights: Floats) -> float:

@@ -25,9 +25,9 @@ from crystal.phases.verdict import UNKNOWN, Evidence, Limits, collapsed, decide
 from crystal.states.tables import TaskTable
 from crystal.statistics.difference import studentised_difference
 from crystal.statistics.divergence import js_information
-from crystal.statistics.entropy import shannon_entropy
+from crystal.statistics.entropy import entropy, shannon_entropy
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.jackknife import entropy_jackknife, js_jackknife
+from crystal.statistics.jackknife import entropy_jackknife, js_values
 from crystal.statistics.retention import retention_change, retention_exact
 
 PLANNING_DRAWS = 200
@@ -243,20 +243,14 @@ def _blocked(
 
 
 _STATISTICS: dict[str, Statistic] = {
-    "jsd": lambda pairs: js_jackknife(pairs).value,
-    "entropy_change": lambda pairs: (
-        entropy_jackknife(pairs[:, 1]).value - entropy_jackknife(pairs[:, 0]).value
-    ),
-    "promptability_change": lambda pairs: (
-        js_jackknife(pairs[None, :, 1]).value - js_jackknife(pairs[None, :, 0]).value
-    ),
+    "jsd": lambda sets: js_values(sets).mean(axis=1),
+    "entropy_change": lambda sets: np.diff(entropy(sets, "jackknife"), axis=2).mean(axis=(1, 2)),
+    "promptability_change": lambda sets: js_values(sets[:, :, 1]) - js_values(sets[:, :, 0]),
 }
 _EXACT_STATISTICS: dict[str, Statistic] = {
-    "jsd": lambda pairs: float(js_information(pairs).mean()),
-    "entropy_change": lambda pairs: float(
-        (shannon_entropy(pairs[:, 1]) - shannon_entropy(pairs[:, 0])).mean()
-    ),
-    "promptability_change": lambda pairs: float(js_information(pairs[:, 1]) - js_information(pairs[:, 0])),
+    "jsd": lambda sets: js_information(sets).mean(axis=1),
+    "entropy_change": lambda sets: np.diff(shannon_entropy(sets), axis=2).mean(axis=(1, 2)),
+    "promptability_change": lambda sets: js_information(sets[:, :, 1]) - js_information(sets[:, :, 0]),
 }
 
 

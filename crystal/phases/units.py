@@ -8,11 +8,12 @@ from typing import Any
 import numpy.typing as npt
 
 from crystal.phases.results import Metric
+from crystal.statistics.arrays import Floats
 from crystal.statistics.difference import prompt_jackknife
 from crystal.statistics.estimate import Estimate
 
-Statistic = Callable[[npt.NDArray[Any]], float]
-"""From the counts or distributions of some prompts to a number."""
+Statistic = Callable[[npt.NDArray[Any]], Floats]
+"""From the counts or distributions of many sets of prompts [S, m, ...] to a number each [S]."""
 
 UNITS = {
     "entropy": "bits",
@@ -50,7 +51,7 @@ def add_prompt_limits(
     metrics : dict of Metric
         Changed in place; one without a value stays as it is.
     statistics : mapping of str to callable
-        By metric, what is computed from the values of some prompts.
+        By metric, what is computed from the values of sets of prompts.
     values : ndarray [P, ...]
         Counts or distributions, a prompt an entry.
     alpha : float

@@ -15,6 +15,7 @@ from crystal.statistics.jackknife import Jackknife
 from crystal.statistics.special import normal_cdf, normal_quantile, t_quantile, t_survival
 
 PROMPTS_FOR_JACKKNIFE = 8
+_CELLS = 1 << 21
 
 
 def studentised_difference(
@@ -117,7 +118,7 @@ def _hybrid(
 
 
 def prompt_jackknife(
-    statistic: Callable[[npt.NDArray[Any]], float], counts: npt.NDArray[Any], *, alpha: float = 0.05
+    statistic: Callable[[npt.NDArray[Any]], Floats], counts: npt.NDArray[Any], *, alpha: float = 0.05
 ) -> tuple[float, float] | None:
     """Return limits for prompts that nobody asked: delete one prompt, t with m - 1 degrees of freedom.
 
@@ -127,7 +128,8 @@ def prompt_jackknife(
     Parameters
     ----------
     statistic : callable
-        From counts, or distributions, of some prompts to a number; NaN or an error where there is none.
+        From counts, or distributions, of S sets of prompts [S, m, ...] to a number each [S]; NaN where there
+        is none.
     counts : ndarray [m, ...]
         One entry a prompt.
     alpha : float
@@ -140,16 +142,18 @@ def prompt_jackknife(
 
     Examples
     --------
-    >>> limits = prompt_jackknife(lambda c: float(c.mean()), np.arange(8.0))
+    >>> limits = prompt_jackknife(lambda sets: sets.mean(axis=1), np.arange(8.0))
     >>> [round(limit, 2) for limit in limits]
     [1.45, 5.55]
     """
     prompts = len(counts)
     if prompts < PROMPTS_FOR_JACKKNIFE:
         return None
-    whole = statistic(counts)
-    left: Floats = np.array(
-        [statistic(np.delete(counts, x, axis=0)) for x in range(prompts)], dtype=np.float64
+    whole = float(statistic(counts[None])[0])
+    others = np.arange(prompts - 1) + (np.arange(prompts - 1) >= np.arange(prompts)[:, None])
+    most = max(1, _CELLS // counts.size)
+    left: Floats = np.concatenate(
+        [statistic(counts[others[start : start + most]]) for start in range(0, prompts, most)]
     )
     if not (math.isfinite(whole) and np.all(np.isfinite(left))):
         return None

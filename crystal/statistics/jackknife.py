@@ -80,19 +80,50 @@ def js_jackknife(counts: npt.ArrayLike) -> Jackknife:
     """
     n = as_counts(counts, 3)
     _not_empty(n)
-    blocks, groups, _ = n.shape
+    plugin, change = _js_changes(n)
+    return _combine(float(plugin.mean()), n, change / len(n))
+
+
+def js_values(counts: Counts) -> Floats:
+    """Return the jackknife's value of every block, as :func:`js_jackknife` would of it alone.
+
+    Parameters
+    ----------
+    counts : ndarray, int64 [..., G, K]
+        Counts of the G groups of many blocks.
+
+    Returns
+    -------
+    ndarray, float64 [...]
+        Bits; NaN where a group has fewer than 2 samples.
+
+    Examples
+    --------
+    >>> js_values(np.array([[[5, 0], [0, 5]], [[1, 0], [0, 5]]])).tolist()
+    [1.0, nan]
+    """
+    plugin, change = _js_changes(counts)
+    n = counts.sum(axis=-1)
+    bias = (n - 1) / np.maximum(n, 1) * (counts * np.where(counts > 0, change, 0.0)).sum(axis=-1)
+    result: Floats = np.where((n < 2).any(axis=-1), np.nan, plugin - bias.sum(axis=-1))
+    return result
+
+
+def _js_changes(n: Counts) -> tuple[Floats, Floats]:
+    """Return the plug-in of each block [...], and what deleting a sample does to it [..., G, K]."""
+    groups = n.shape[-2]
     p = row_probabilities(n)
-    own = np.where(n.sum(axis=2) > 0, entropy(n, "plugin"), np.nan)
-    middle = p.mean(axis=1, keepdims=True)
-    plugin = (-xlog2x(middle).sum(axis=(1, 2))) - own.mean(axis=1)
+    own = np.where(n.sum(axis=-1) > 0, entropy(n, "plugin"), np.nan)
+    middle = p.mean(axis=-2, keepdims=True)
+    mixed = xlog2x(middle).sum(axis=-1, keepdims=True)
+    plugin = -mixed[..., 0, 0] - own.mean(axis=-1)
     # Without a sample of k, row g is (n p - e_k)/(n - 1): the mixture moves to `base`, and less at k alone.
-    share = 1.0 / (np.maximum(n.sum(axis=2, keepdims=True) - 1, 1) * groups)
+    share = 1.0 / (np.maximum(n.sum(axis=-1, keepdims=True) - 1, 1) * groups)
     base = middle + p * share
     terms = xlog2x(base)
-    mixture = -(terms.sum(axis=2, keepdims=True) - terms + xlog2x(np.maximum(base - share, 0.0)))
-    mixture_change = mixture + xlog2x(middle).sum(axis=2, keepdims=True)
-    change = mixture_change - (leave_one_out(n) - own[..., None]) / groups
-    return _combine(float(np.maximum(plugin, 0.0).mean()), n, change / blocks)
+    mixture = -(terms.sum(axis=-1, keepdims=True) - terms + xlog2x(np.maximum(base - share, 0.0)))
+    change = mixture + mixed - (leave_one_out(n) - own[..., None]) / groups
+    return np.maximum(plugin, 0.0), change
 
 
 def _combine(plugin: float, counts: Counts, change: Floats) -> Jackknife:

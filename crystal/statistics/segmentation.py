@@ -22,6 +22,7 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import permutation_test, stream_key
@@ -29,6 +30,7 @@ from crystal.statistics.arrays import as_counts
 from crystal.statistics.change_points import order_test
 from crystal.statistics.cut_places import CutLadder
 from crystal.statistics.gradual import Cut, Transition, transitions
+from crystal.statistics.reach import log_reach, unreached
 
 _ORDER_DRAWS = 199
 _ROUNDS = 10
@@ -120,17 +122,25 @@ class _Search:
             size = self.ladder.size
             share = 1.0 if end - start == size else 0.5 * min(1.0, (end - start - 1) / (size - 2))
             draws = min(self.permutations, max(99 * fineness, math.ceil(fineness / (self.alpha * share))))
-            test = permutation_test(
-                self.ladder.n[:, start:end],
-                "max_cut_g",
-                draws=draws,
-                exceedances=self.exceedances,
-                seed=self.ladder.seed,
-                key=stream_key("interval", self.ladder.key, start, end),
-                threads=self.ladder.threads,
-            )
-            self._known[start, end, fineness] = min(1.0, test.p / share)
+            self._known[start, end, fineness] = min(1.0, self._permuted(start, end, draws) / share)
         return self._known[start, end, fineness]
+
+    def _permuted(self, start: int, end: int, draws: int) -> float:
+        n = self.ladder.n[:, start:end]
+        sides = np.add.reduceat(n, [0, self.ladder.best(start, end) - start], axis=1)
+        # Any of the cuts may be the one that reaches the best one's G.
+        if unreached(draws, log_reach(sides) + math.log(end - start - 1)):
+            return 1.0 / (draws + 1)
+        test = permutation_test(
+            n,
+            "max_cut_g",
+            draws=draws,
+            exceedances=self.exceedances,
+            seed=self.ladder.seed,
+            key=stream_key("interval", self.ladder.key, start, end),
+            threads=self.ladder.threads,
+        )
+        return test.p
 
     def cuts(self) -> list[Cut]:
         """Return all transitions that can be claimed, as cuts."""

@@ -57,10 +57,6 @@ std::int64_t binomial_rejection(Stream& stream, std::int64_t trials, double p) {
     const double a = -0.0873 + 0.0248 * b + 0.01 * p;
     const double centre = n * p + 0.5;
     const double squeeze = 0.92 - 4.2 / b;
-    const double alpha = (2.83 + 5.1 / b) * spread;
-    const auto mode = static_cast<std::int64_t>((n + 1.0) * p);
-    const double log_odds = std::log(p / q);
-    const double at_mode = log_factorial(mode) + log_factorial(trials - mode);
     for (;;) {
         const double u = stream.uniform() - 0.5;
         const double v = stream.open_uniform();
@@ -69,8 +65,11 @@ std::int64_t binomial_rejection(Stream& stream, std::int64_t trials, double p) {
         if (!(candidate >= 0.0 && candidate <= n)) continue;
         const auto k = static_cast<std::int64_t>(candidate);
         if (us >= 0.07 && v <= squeeze) return k;
-        const double bound =
-            at_mode - log_factorial(k) - log_factorial(trials - k) + static_cast<double>(k - mode) * log_odds;
+        // What follows costs more than all before it, and few candidates come so far.
+        const double alpha = (2.83 + 5.1 / b) * spread;
+        const auto mode = static_cast<std::int64_t>((n + 1.0) * p);
+        const double bound = log_factorial(mode) + log_factorial(trials - mode) - log_factorial(k) -
+                             log_factorial(trials - k) + static_cast<double>(k - mode) * std::log(p / q);
         if (std::log(v * alpha / (a / (us * us) + b)) <= bound) return k;
     }
 }

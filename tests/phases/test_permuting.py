@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from crystal.phases.permuting import log_reach, omnibus_p, permuted
+from crystal.phases.permuting import omnibus_p, permuted
 from crystal.phases.settings import Settings
+from crystal.statistics.reach import log_reach
 
 
 def _g(tables: np.ndarray) -> np.ndarray:

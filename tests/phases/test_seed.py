@@ -11,10 +11,11 @@ import pytest
 
 import crystal
 from crystal.errors import InputError, SettingsError
-from crystal.phases.cooling import fit_cooling
+from crystal.phases.cooling import far_from_powers, fit_cooling
 from crystal.phases.rows import Rows
 from crystal.phases.seed import find_seed
 from crystal.phases.settings import Margins, Settings
+from crystal.statistics.sharpening import sharpened
 
 Floats = npt.NDArray[np.float64]
 KINDS = ("one", "blend", "none", "sharpened")
@@ -230,3 +231,19 @@ def test_p_of_a_true_seed_is_valid_where_the_base_has_few_samples() -> None:
     assert np.mean(np.array(p) < 0.05) <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / len(p))
     gone = np.eye(30, dtype=np.int64)[:4] * 400
     assert find_seed(gone, np.eye(30, dtype=np.int64)[20:24] * 400).p < 0.01
+
+
+def test_rows_that_are_far_are_those_whose_fit_leaves_more_than_the_margin() -> None:
+    random = np.random.default_rng(4)
+    said = []
+    for size in (30, 300, 3_000):
+        for _ in range(15):
+            base, other = random.dirichlet(np.full(6, 0.5), 2)
+            tuned = sharpened(base, 1.5) if random.random() < 0.4 else other
+            rows = Rows.sampled(random.multinomial(size, base, 1).astype(np.int64))
+            target = Rows.sampled(random.multinomial(size, tuned, 4).astype(np.int64))
+            far = far_from_powers(rows, 0, target, 0.05)
+            fit = fit_cooling(rows, 0, target, 0.05, 200, 0, 3)
+            assert not far or fit is None or fit.residual_low > 0.05
+            said.append(far)
+    assert 5 < sum(said) < len(said) - 5

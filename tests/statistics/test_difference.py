@@ -9,7 +9,7 @@ from crystal.statistics.divergence import js_information
 from crystal.statistics.entropy import entropy, shannon_entropy
 from crystal.statistics.entropy_interval import entropy_interval
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.jackknife import Jackknife, entropy_jackknife, js_jackknife
+from crystal.statistics.jackknife import Jackknife, entropy_jackknife, js_values
 
 
 def jackknife(value: float, variance: float, freedom: float = 20.0) -> Jackknife:
@@ -91,15 +91,18 @@ def test_coverage_of_entropy_differences(options: int, size: int, frozen: bool) 
 
 def test_prompt_jackknife_of_a_mean_is_students_interval() -> None:
     values = np.array([0.2, 0.5, 0.9, 0.1, 0.4, 0.6, 0.8, 0.3, 0.7])
-    limits = prompt_jackknife(lambda v: float(v.mean()), values)
+    limits = prompt_jackknife(lambda sets: sets.mean(axis=1), values)
     expected = stats.t.interval(0.95, 8, values.mean(), stats.sem(values))
     assert limits == pytest.approx(expected)
 
 
 def test_prompt_jackknife_needs_eight_prompts_and_all_values() -> None:
-    assert prompt_jackknife(lambda v: float(v.mean()), np.arange(7.0)) is None
-    assert prompt_jackknife(lambda _: math.nan, np.arange(8.0)) is None
-    assert prompt_jackknife(lambda v: math.nan if len(v) == 7 else 1.0, np.arange(8.0)) is None
+    assert prompt_jackknife(lambda sets: sets.mean(axis=1), np.arange(7.0)) is None
+    assert prompt_jackknife(lambda sets: np.full(len(sets), np.nan), np.arange(8.0)) is None
+    assert (
+        prompt_jackknife(lambda v: np.full(len(v), math.nan if v.shape[1] == 7 else 1.0), np.arange(8.0))
+        is None
+    )
 
 
 def test_prompts_that_nobody_asked_are_covered() -> None:
@@ -110,13 +113,13 @@ def test_prompts_that_nobody_asked_are_covered() -> None:
     covered = 0
     for _ in range(150):
         p = population[rng.integers(0, len(population), 10)]
-        low, high = prompt_jackknife(lambda rows: float(js_information(rows)), p)  # type: ignore[misc]
+        low, high = prompt_jackknife(js_information, p)  # type: ignore[misc]
         covered += low <= truth <= high
     assert covered >= 132
 
 
 def test_jackknife_of_counts_goes_through() -> None:
     counts = np.random.default_rng(0).multinomial(40, np.full(4, 0.25), size=9)
-    low, high = prompt_jackknife(lambda c: js_jackknife(c[None]).value, counts)  # type: ignore[misc]
+    low, high = prompt_jackknife(js_values, counts)  # type: ignore[misc]
     assert low < 0.02 < high + 0.05
     assert entropy(counts, "plugin").shape == (9,)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from crystal.errors import SettingsError
 from crystal.statistics.divergence import js_information
 from crystal.statistics.entropy import entropy, shannon_entropy
-from crystal.statistics.jackknife import Jackknife, entropy_jackknife, js_jackknife
+from crystal.statistics.jackknife import Jackknife, entropy_jackknife, js_jackknife, js_values
 
 
 def brute_force(counts: np.ndarray, statistic: object) -> Jackknife:
@@ -85,3 +85,13 @@ def test_too_few_samples() -> None:
     assert math.isnan(entropy_jackknife([[0, 0]]).value)
     with pytest.raises(SettingsError, match="nothing"):
         js_jackknife(np.zeros((0, 2, 3), dtype=np.int64))
+
+
+def test_values_of_many_blocks_are_those_of_each_alone() -> None:
+    counts = np.random.default_rng(8).multinomial(9, np.full(4, 0.25), (3, 5, 2)).astype(np.int64)
+    counts[1, 2, 0] = [1, 0, 0, 0]
+    values = js_values(counts)
+    assert values.shape == (3, 5)
+    for place in np.ndindex(3, 5):
+        np.testing.assert_allclose(values[place], js_jackknife(counts[place][None]).value, atol=1e-12)
+    assert np.isnan(values).sum() == 1
