@@ -7,7 +7,7 @@ from typing import Any
 
 from crystal.engine import grouping
 from crystal.engine.extraction import Extractor
-from crystal.errors import SettingsError
+from crystal.errors import SettingsError, StateError
 from crystal.readers.stream import SampleStream, read
 from crystal.states.measurement import Measurement
 from crystal.states.sections import optional_fields
@@ -84,7 +84,16 @@ def measure(
             else:
                 progress("reading", stream.rows, None)
     manifest = measurement.manifest
+    first: dict[str, str] = {}
     for part in stream.ranges:
+        if part.digest in first and part.start < part.stop and not allow_duplicates:
+            raise StateError(
+                f"it has the content of {first[part.digest]}, whose rows would be counted twice",
+                where=part.name,
+                fix="leave one of them out, or allow duplicates with allow_duplicates=True "
+                "(--allow-duplicates)",
+            )
+        first.setdefault(part.digest, part.name)
         manifest.cover(part.digest, part.start, part.stop, allow_duplicates=allow_duplicates)
     manifest.files = sorted(set(stream.files))
     manifest.samples, manifest.rejected = stream.samples, len(stream.rejections)

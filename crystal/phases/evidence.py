@@ -89,17 +89,19 @@ def _promptability(result: LadderResult, clauses: Clauses) -> list[str]:
         complete = [[value for value in row if value is not None] for row in rows if None not in row]
         if not complete:
             continue
+        if clauses.rungs.base == len(names) - 1:
+            continue
         means = [sum(column) / len(complete) for column in zip(*complete, strict=True)]
         base, later = means[clauses.rungs.base], means[clauses.rungs.base + 1 :]
         where = f" in family {family!r}" if family else ""
         label = result.labels()
         listing = ", ".join(f"{label[name]} {mean:.3f}" for name, mean in zip(names, means, strict=True))
-        if later and min(later) > base:
+        if min(later) > base:
             opening = f"The base is less promptable{where} than every later checkpoint"
-        elif later and max(later) < base:
+        elif max(later) < base:
             opening = f"The base is more promptable{where} than every later checkpoint"
         else:
-            opening = f"Promptability{where} neither only rises nor only falls from the base"
+            opening = f"Promptability{where} is neither above nor below the base's at every later checkpoint"
         said.append(f"{opening}: {listing} bit (mean over {len(complete)} {_tasks(len(complete))}).")
     return said
 
@@ -135,23 +137,26 @@ def _missing(result: LadderResult) -> list[str]:
         return []
     said = []
     reasons = Counter(case.reason for case in open_cases if case.reason)
-    listing = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(4))
+    common = reasons.most_common(4)
+    listing = "; ".join(f"{count} x {reason}" if len(open_cases) > 1 else reason for reason, count in common)
     many = "task transition is" if len(open_cases) == 1 else "task transitions are"
     said.append(f"{len(open_cases)} {many} UNDETERMINED: {listing}.")
     prompts = [case.needs_prompts for case in open_cases if case.needs_prompts is not None]
     if prompts:
         said.append(
-            f"{len(prompts)} of them would need more prompts (at least {max(prompts)} a task): with one "
-            "wording of a task promptability is unknown, and with it whether a checkpoint is liquid or has "
-            "collapsed."
+            f"{_of_them(len(prompts), len(open_cases))} would need more prompts (at least {max(prompts)} a "
+            "task): with one wording of a task promptability is unknown, and with it whether a checkpoint is "
+            "liquid or has collapsed."
         )
     samples = sorted(case.needs_samples for case in open_cases if case.needs_samples is not None)
     if samples:
         middle = samples[len(samples) // 2]
-        span = f"{samples[0]} to {samples[-1]}" if samples[0] < samples[-1] else f"{middle}"
+        several = samples[0] < samples[-1]
         said.append(
-            f"{len(samples)} of them could be settled by more samples: {span} a prompt in total, at each "
-            f"checkpoint (median {middle})."
+            f"{_of_them(len(samples), len(open_cases))} could be settled by more samples: "
+            + (f"{samples[0]:,} to {samples[-1]:,}" if several else f"{middle:,}")
+            + " a prompt in total, at each checkpoint"
+            + (f" (median {middle:,})." if several else ".")
         )
     return said
 
@@ -166,7 +171,9 @@ def _cautions(tables: Sequence[TaskTable], clauses: Clauses, settings: Settings)
         )
     if settings.allow_decoding:
         said.append("Checkpoints sampled with different decoding settings were compared, as asked.")
-    if not clauses.rungs.by_sft:
+    if len(tables[0].checkpoints) == 1:
+        said.append("The ladder has one checkpoint, and so no transition: give the samples of another too.")
+    elif not clauses.rungs.by_sft:
         said.append(
             "No rung is labelled sft: the least promptable later rung stands for the end of SFT, so "
             "nucleation can be refuted but not confirmed."
@@ -177,6 +184,10 @@ def _cautions(tables: Sequence[TaskTable], clauses: Clauses, settings: Settings)
 
 def _join(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "nothing"
+
+
+def _of_them(some: int, total: int) -> str:
+    return "It" if some == total == 1 else f"{some} of them"
 
 
 def _is(words: Sequence[str]) -> str:

@@ -13,8 +13,7 @@ from crystal.phases.results import SeedResult
 from crystal.phases.rows import Rows, seen_options
 from crystal.phases.seed_search import Search, unknown
 from crystal.phases.settings import Settings
-
-_LARGEST_SUM = 1.05
+from crystal.states.tables import LARGEST_SUM
 
 
 def find_seed(
@@ -119,7 +118,7 @@ def _rows(values: npt.ArrayLike, where: str, least: int) -> tuple[Rows, npt.NDAr
         raise InputError("values must be finite and not negative", where=where)
     sums = array.sum(axis=1)
     if array.dtype.kind == "f":
-        if (sums > _LARGEST_SUM).any():
+        if (sums > LARGEST_SUM).any():
             raise InputError(
                 "a row is no distribution",
                 where=where,

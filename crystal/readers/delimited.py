@@ -45,7 +45,9 @@ def read(
     numbers = _Numbers()
     last: tuple[Raw, Rows] | None = None
     content = _Marked(source)
-    for batch in _batches(content, delimiter, sorted(set(places.values()) & set(names)), numbers, reject):
+    for batch in _batches(
+        content, delimiter, names, sorted(set(places.values()) & set(names)), numbers, reject
+    ):
         if last is not None:
             yield last
         rows = numbers.take(batch.num_rows)
@@ -72,6 +74,7 @@ def _header(source: ByteSource, delimiter: str) -> list[str]:
 def _batches(
     content: _Marked,
     delimiter: str,
+    names: list[str],
     include: list[str],
     numbers: _Numbers,
     reject: Callable[[int, str], None],
@@ -79,7 +82,9 @@ def _batches(
     if not include:
         raise InputError(
             "the header names no field of the sample table", where=str(content.source.path),
-            expected="columns such as task, prompt, stage, step, text", fix="map them: mapping={...} (--map)",
+            expected="columns such as task, prompt, stage, step, text", got=", ".join(map(repr, names[:8])),
+            fix="map them: mapping={...} (--map)" if len(names) > 1
+            else f"is it separated by {delimiter!r}? csv has commas, tsv tabs (--format)",
         )  # fmt: skip
     options = {
         "read_options": pcsv.ReadOptions(use_threads=False, block_size=_BLOCK),

@@ -182,7 +182,8 @@ def object_of(line: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, RecursionError) as error:
         row = _lenient(line, error)
     if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, got {shown(row)}")  # one signal for all
+        hint = "; one object a line is read, not an array of them" if isinstance(row, list) else ""
+        raise ValueError(f"expected a JSON object, got {shown(row)}{hint}")  # one signal for all
     return row
 
 

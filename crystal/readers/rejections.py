@@ -56,7 +56,7 @@ class Rejections:
 
     @property
     def first(self) -> list[Rejection]:
-        """The first few, for messages."""
+        """The first with each reason, of a few reasons, for messages."""
         return list(self._first)
 
     def append(self, rejection: Rejection) -> None:
@@ -64,7 +64,7 @@ class Rejections:
         self._spool.seek(0, os.SEEK_END)
         self._spool.write(self._encoder.encode(rejection) + b"\n")
         self._count += 1
-        if len(self._first) < _SHOWN:
+        if len(self._first) < _SHOWN and all(one.reason != rejection.reason for one in self._first):
             self._first.append(rejection)
 
     def write_jsonl(self, path: str | Path) -> None:

@@ -36,12 +36,24 @@ _READERS = {
 }
 
 
+_FIXES = (
+    (
+        "field 'stage' is missing",
+        "place logs with checkpoints=... (--checkpoint), or map the field with mapping={...} (--map)",
+    ),
+    ("is missing", "map fields with mapping={...} (--map)"),
+    ("a row needs one of", "map fields with mapping={...} (--map)"),
+)
+"""What to do about an input in which no row is valid, by a word of a reason."""
+
+
 class Range(NamedTuple):
-    """Rows ``start`` to ``stop`` (exclusive) of the content with a digest."""
+    """Rows ``start`` to ``stop`` (exclusive) of the content with a digest, and the name of its log."""
 
     digest: str
     start: int
     stop: int
+    name: str
 
 
 class SampleStream:
@@ -158,11 +170,12 @@ class SampleStream:
             for log, kind in zip(self._logs, self._formats, strict=True):
                 yield from self._of_file(log, kind)
         if self.samples == 0:
+            first = self.rejections.first
             raise InputError(
                 "no row of the input is valid",
                 where=", ".join(self.files[:3]) + (" ..." if len(self.files) > 3 else ""),
-                got="; ".join(map(str, self.rejections.first)) or "no rows",
-                fix="map fields with mapping={...} (--map), place logs with checkpoints=... (--checkpoint)",
+                got=_refusals(self.rejections),
+                fix=next((fix for word, fix in _FIXES if any(word in one.reason for one in first)), None),
             )
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -200,7 +213,7 @@ class SampleStream:
             reject(normaliser.read + extra + 1, source.damage)
         self._current = None
         self._done_bytes += log.path.stat().st_size
-        self.ranges.append(Range(_identity(source.digest, normaliser), 0, normaliser.read + extra))
+        self.ranges.append(Range(_identity(source.digest, normaliser), 0, normaliser.read + extra, log.name))
 
     def _of_object(self) -> Iterator[Any]:
         name = "<table>"
@@ -214,7 +227,7 @@ class SampleStream:
         reader = arrow_source.stream(self._object, name)
         for raw, rows in arrow_source.objects(reader, self._mapping, reject, digest):
             yield from self._normalised(normaliser, raw, rows)
-        self.ranges.append(Range(digest.hexdigest()[:32], 0, self.rows))
+        self.ranges.append(Range(digest.hexdigest()[:32], 0, self.rows, name))
 
     def _normaliser(self, name: str, place: Place) -> Normaliser:
         return Normaliser(name, place, self._judge, self._ledger, counting=self._mapping.counting)
@@ -345,3 +358,12 @@ def _same_kind(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
                 fix="read them apart, or iterate over the batches",
             )
         yield batch
+
+
+def _refusals(rejections: Rejections) -> str:
+    """Say why rows were refused: the first row of each reason, of a few, and how many there are."""
+    first = rejections.first
+    if not first:
+        return "no rows"
+    text = "; ".join(map(str, first))
+    return text if len(first) == len(rejections) else f"{text}; {len(rejections):,} refused in all"

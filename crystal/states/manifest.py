@@ -62,8 +62,9 @@ class Manifest(msgspec.Struct):
             )
             raise StateError(
                 f"rows [{start}, {stop}) of the content {digest} are counted twice",
-                where="manifest",
-                fix="leave one of the inputs out, or allow duplicates",
+                where=", ".join(sorted({*self.files} & {*other.files})[:3]) or "manifest",
+                fix="leave one of the inputs out, or allow duplicates with allow_duplicates=True "
+                "(--allow-duplicates)",
             )
 
     def merge(self, other: Manifest, allow_duplicates: bool = False) -> None:

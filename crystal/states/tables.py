@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from crystal.samples import Checkpoint, Prompt
 
+LARGEST_SUM = 1.05
+"""Most that the probabilities of a prompt may sum to: scores of options that overlap may pass 1 a little."""
+
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 

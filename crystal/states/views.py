@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from crystal.errors import StateError
+from crystal.errors import InputError, StateError
 from crystal.samples import Checkpoint, Prompt
-from crystal.states.tables import TaskTable
+from crystal.states.tables import LARGEST_SUM, TaskTable
 from crystal.states.task_options import TaskOptions
 
 Indices = npt.NDArray[np.int64]
@@ -124,7 +124,13 @@ def task_table(
     task: str,
     bound: TaskOptions | None,
 ) -> TaskTable:
-    """Return the dense table of one task of a ladder; `groups` are counts, exact values and decodings."""
+    """Return the dense table of one task of a ladder; `groups` are counts, exact values and decodings.
+
+    Raises
+    ------
+    InputError
+        If the exact probabilities of a prompt sum to more than 1 (and what overlapping options explain).
+    """
     counts, exact, decodings = groups
     ladder = rungs[0].ladder
     places = {rung: place for place, rung in enumerate(rungs)}
@@ -165,6 +171,16 @@ def task_table(
     option[named] = _take([option_place.get(text, -1) for text in scored_options], scored_option)
     listed = option >= 0
     probabilities[rung[listed], scored_prompt[listed], option[listed]] = scored.value[listed] / 2**60
+
+    sums = np.nan_to_num(probabilities).sum(axis=2) if len(scored.value) else np.zeros(shape[:2])
+    if (sums > LARGEST_SUM).any():
+        place, wording = np.unravel_index(int(sums.argmax()), sums.shape)
+        raise InputError(
+            "the probabilities of one prompt are no distribution",
+            where=f"{ladder}, {rungs[place].name}, task {task!r}, prompt {prompts[wording][0].prompt!r}",
+            expected="a sum of 1 or less",
+            got=f"{sums.max():g}",
+        )
 
     drawn = decodings.cut(ladder, task)
     settings: list[set[str]] = [set() for _ in rungs]

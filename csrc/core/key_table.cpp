@@ -279,12 +279,15 @@ void KeyTable::report_conflict(const RowKey& key, std::int64_t held, std::int64_
         message += (c > 0 ? ", " : " ") + names_[c] + " = ";
         message += ids[c] == kNone ? "no value" : std::string(texts_[c].text(ids[c]));
     }
-    std::ostringstream numbers;
-    numbers.imbue(std::locale::classic());
-    const auto one = static_cast<double>(kOne);
-    numbers << std::setprecision(17) << ": " << static_cast<double>(held) / one << " and "
-            << static_cast<double>(came) / one;
-    throw std::invalid_argument(message + numbers.str());
+    // As short as tells the two apart.
+    const auto written = [](std::int64_t value, int digits) {
+        std::ostringstream text;
+        text.imbue(std::locale::classic());
+        text << std::setprecision(digits) << static_cast<double>(value) / static_cast<double>(kOne);
+        return text.str();
+    };
+    const int digits = written(held, 6) != written(came, 6) ? 6 : 17;
+    throw std::invalid_argument(message + ": " + written(held, digits) + " and " + written(came, digits));
 }
 
 }  // namespace crystal

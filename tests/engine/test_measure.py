@@ -141,12 +141,24 @@ def test_exact_distributions_take_the_names_of_the_bound_list() -> None:
     assert table.closed
 
 
+def test_probabilities_that_sum_to_more_than_one_are_no_distribution() -> None:
+    base = {"ladder": "l", "stage": "sft", "step": 1, "task": "t"}
+    rows = [
+        base | {"prompt": prompt, "option": option, "probability": p}
+        for prompt, shares in (("p", (0.5, 0.5)), ("q", (0.52, 0.52)), ("r", (0.9, 0.6)))
+        for option, p in zip("ab", shares, strict=True)
+    ]
+    assert measure(pa.Table.from_pylist(rows[:4])).table("l", "t").probabilities.sum() == pytest.approx(2.04)
+    with pytest.raises(InputError, match=r"l, sft-1, task 't', prompt 'r': .*got 1.5"):
+        measure(pa.Table.from_pylist(rows)).table("l", "t")
+
+
 def test_equal_logs_count_once_unless_their_place_tells_them_apart(tmp_path: Path) -> None:
     row = {"stage": "sft", "step": 1, "task": "t", "prompt": "p", "text": "x"}
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.jsonl").write_text(json.dumps(row | {"ladder": "l"}) + "\n")
-    with pytest.raises(StateError, match="counted twice"):
+    with pytest.raises(StateError, match=r"b/x.jsonl: it has the content of .*a/x.jsonl.* counted twice"):
         measure(tmp_path)
     assert measure(tmp_path, allow_duplicates=True).counts.total == 2
     for folder in ("a", "b"):  # without a ladder of their own, they are samples of two ladders

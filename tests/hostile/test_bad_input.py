@@ -269,7 +269,8 @@ def test_many_refusals_are_kept_on_disk(tmp_path: Path) -> None:
     assert [rejection.row for rejection in stream.rejections][-1] == 30_001
     stream.rejections.write_jsonl(tmp_path / "rejected.jsonl")
     written = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
-    assert written[0] == {"file": str(path), "row": 2, "reason": "expected a JSON object, got []"}
+    reason = "expected a JSON object, got []; one object a line is read, not an array of them"
+    assert written[0] == {"file": str(path), "row": 2, "reason": reason}
     assert len(written) == 30_000
 
 
@@ -309,3 +310,33 @@ def test_random_damage_ends_in_rows_refusals_or_one_clear_error(tmp_path: Path, 
             assert str(path) in str(error)  # noqa: PT017  # it may also end well
         else:
             assert stream.rows == accepted + len(stream.rejections)
+
+
+def test_each_reason_is_named_once(tmp_path: Path) -> None:
+    """An input in which nothing is valid: a thousand equal reasons are one, and the fix fits them."""
+    path = tmp_path / "a.jsonl"
+    stageless = {key: value for key, value in GOOD.items() if key != "stage"}
+    path.write_text(f"{json.dumps(stageless)}\n" * 1000 + "[1]\n")
+    with pytest.raises(InputError) as caught:
+        list(read(path, "jsonl", on_error="collect"))
+    said = str(caught.value)
+    assert said.count("field 'stage' is missing") == 1
+    assert "row 1001: expected a JSON object, got [1]; one object a line is read" in said
+    assert "1,001 refused in all" in said
+    assert caught.value.fix is not None
+    assert "--checkpoint" in caught.value.fix
+    path.write_text("not json\n")
+    with pytest.raises(InputError) as caught:
+        list(read(path, "jsonl", on_error="collect"))
+    assert caught.value.fix is None
+    assert "refused in all" not in str(caught.value)
+
+
+def test_a_header_that_fits_nothing_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("task;prompt;text\na;b;c\n")
+    with pytest.raises(InputError, match=r"got 'task;prompt;text'.*is it separated by ','"):
+        list(read(path))
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"got 'a', 'b'\); map them"):
+        list(read(path))
