@@ -15,6 +15,9 @@ KEPT = 0.8
 GRID = 2.0**40
 """Statistics are compared as whole numbers on this grid, so that ties are exact; smaller objectives are 0."""
 
+TOGETHER = 2**19
+"""Numbers in the tables that are drawn before they are clustered."""
+
 Draw = Callable[[np.random.Generator], Floats]
 
 
@@ -33,7 +36,7 @@ def choose(
 
     ``sizes`` are the samples behind the rows, None where the rows are exact.
     """
-    most = min(most, len(rows))
+    most, together = min(most, len(rows)), max(1, TOGETHER // rows.size)
     ks = range(1, min(4 * most, len(rows)) + 1)
     found = way.partitions(rows, w, ks, generator(seed, "data"))
     tests: list[NullTest] = []
@@ -46,7 +49,9 @@ def choose(
         )
         steps = [k, *sorted({min(step, len(rows)) for step in (k + 1, 2 * k, 4 * k)})]
         observed = [found[step - 1].objective for step in steps]
-        tests.append(_test(steps, observed, draw, w, way, draws, exact=sizes is None, seed=seed))
+        tests.append(
+            _test(steps, observed, draw, w, way, draws, together=together, exact=sizes is None, seed=seed)
+        )
         if tests[-1].p > alpha:
             return here, tuple(tests)
     return found[most - 1], tuple(tests)
@@ -60,6 +65,7 @@ def _test(
     way: Way,
     draws: int,
     *,
+    together: int,
     exact: bool,
     seed: int,
 ) -> NullTest:
@@ -73,8 +79,9 @@ def _test(
     objectives = np.empty((draws + 1, len(steps)))
     objectives[0] = observed
     random = generator(seed, "null", steps[0])
-    for number in range(draws):
-        objectives[number + 1] = way.objectives(draw(random), w, steps, random)
+    for begin in range(0, draws, together):
+        made = [draw(random) for _ in range(min(together, draws - begin))]
+        objectives[begin + 1 : begin + 1 + len(made)] = way.objectives(made, w, steps, random)
     # Of exact rows the gap statistic, of counts the likelihood ratio.
     heights = np.log(np.maximum(objectives, 1 / GRID)) if exact else objectives
     falls = heights[:, :1] - heights[:, 1:]

@@ -53,37 +53,41 @@ class Way:
             labels = [in_order(self._best(rows, w, k, random)) for k in ks]
             return [Partition(one, self.objective(rows, w, one)) for one in labels]
         tree = self.tree(rows)
-        return [
-            Partition(tree.cut(k), one) for k, one in zip(ks, self._costs(tree, rows, w, ks), strict=True)
-        ]
+        (costs,) = self._costs([tree], [rows], w, ks)
+        return [Partition(tree.cut(k), float(one)) for k, one in zip(ks, costs, strict=True)]
 
     def objectives(
-        self, rows: Floats, w: Floats, ks: Sequence[int], random: np.random.Generator
-    ) -> list[float]:
-        """Return the objectives of :meth:`partitions`, which a linkage has without labels."""
-        if self.method == "kmeans":
-            return [one.objective for one in self.partitions(rows, w, ks, random)]
-        return self._costs(self.tree(rows), rows, w, ks)
+        self, tables: Sequence[Floats], w: Floats, ks: Sequence[int], random: np.random.Generator
+    ) -> Floats:
+        """Return the objectives of :meth:`partitions` of each table, which a linkage has without labels."""
+        if self.method != "kmeans":
+            return self._costs([self.tree(rows) for rows in tables], tables, w, ks)
+        made = [self.partitions(rows, w, ks, random) for rows in tables]
+        return np.array([[one.objective for one in some] for some in made])
 
-    def _costs(self, tree: Tree, rows: Floats, w: Floats, ks: Sequence[int]) -> list[float]:
-        """Return the objective of a tree's cuts: what its merges cost, added up from the leaves."""
-        n = len(rows)
-        share = (w / w.sum())[:, None]
-        sums = np.empty((2 * n - 1, rows.shape[1] + 1))  # of every cluster: its mass first, then its points
-        sums[:n, :1] = share
-        np.multiply(rows if self.geometry == "js" else np.sqrt(rows), share, out=sums[:n, 1:])
-        for i, (left, right) in enumerate(zip(tree.left.tolist(), tree.right.tolist(), strict=True), start=n):
-            np.add(sums[left], sums[right], out=sums[i])
-        mass, points = sums[:, 0], sums[:, 1:]
+    def _costs(self, trees: Sequence[Tree], tables: Sequence[Floats], w: Floats, ks: Sequence[int]) -> Floats:
+        """Return the objectives [trees, ks] of cuts: what merges cost, added up from the leaves."""
+        n, many = len(w), np.arange(len(trees))
+        share = (w / w.sum())[:, None, None]
+        left, right = np.array([(tree.left, tree.right) for tree in trees]).transpose(1, 2, 0)
+        # Of every cluster its mass, then its points: [cluster, tree, 1 + options].
+        sums = np.empty((2 * n - 1, len(trees), tables[0].shape[1] + 1))
+        sums[:n, :, :1] = share
+        leaves = np.stack(tables, axis=1)
+        np.multiply(leaves if self.geometry == "js" else np.sqrt(leaves), share, out=sums[:n, :, 1:])
+        for i in range(n - 1):
+            np.add(sums[left[i], many], sums[right[i], many], out=sums[n + i])
+        mass, points = sums[..., 0], sums[..., 1:]
         spread: Floats
         if self.geometry == "js":  # the mass times the entropy of the mean
-            spread = _xlog2x(mass) - _xlog2x(points).sum(axis=1)
+            spread = _xlog2x(mass) - _xlog2x(points).sum(axis=-1)
         else:  # less the mass times half the square of the mean
-            squares = (points**2).sum(axis=1)
+            squares = (points**2).sum(axis=-1)
             spread = -0.5 * np.divide(squares, mass, out=np.zeros_like(mass), where=mass > 0)
-        merges = spread[n:] - spread[tree.left] - spread[tree.right]
-        total = np.concatenate([[0.0], np.maximum(merges, 0.0).cumsum()])
-        return [float(total[n - k]) for k in ks]
+        merges = spread[n:] - spread[left, many] - spread[right, many]
+        total = np.concatenate([np.zeros((1, len(trees))), np.maximum(merges, 0.0).cumsum(axis=0)])
+        result: Floats = total[[n - k for k in ks]].T
+        return result
 
     def objective(self, rows: Floats, w: Floats, labels: Labels) -> float:
         """Return the mean cost of a row about the mean of its cluster; bits in ``js``."""

@@ -173,4 +173,7 @@ def test_what_merges_cost_adds_up_to_the_objective(method: str, geometry: str) -
     parts = way.partitions(rows, w, ks, rng)
     direct = [way.objective(rows, w, part.labels) for part in parts]
     np.testing.assert_allclose([part.objective for part in parts], direct, atol=1e-13)
-    assert way.objectives(rows, w, ks, rng) == [part.objective for part in parts]
+    other = rng.dirichlet(np.full(5, 0.3), 14)
+    both = way.objectives([rows, other], w, ks, rng)
+    np.testing.assert_array_equal(both[0], [part.objective for part in parts])
+    np.testing.assert_array_equal(both[1:], way.objectives([other], w, ks, rng))
