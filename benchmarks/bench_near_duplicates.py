@@ -17,6 +17,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from crystal.benchmarking.ragged import edited
 from crystal.ops.near_duplicates import SHINGLE, near_duplicates
 from crystal.ops.sequences import count_sequences
 
@@ -27,23 +28,6 @@ ROWS, PART, CHECKED, THRESHOLD, BANDS, WIDE = 1_000_000, 10_000, 2000, 0.8, 25, 
 SHAPES = [
     (shape, kind, mean) for shape in ("base", "collapsed") for kind, mean in (("tokens", 64), ("text", 200))
 ]
-
-
-def with_edits(values: Any, offsets: Any, seed: int = 0) -> Any:
-    """Return the same rows, but a third of them are one a little before with one element changed."""
-    rng = np.random.default_rng(seed)
-    rows = len(offsets) - 1
-    near = np.maximum(np.arange(rows) - rng.integers(1, 100, rows), 0)
-    source = np.where(rng.random(rows) < 1 / 3, near, np.arange(rows))
-    length = np.diff(offsets)[source]
-    starts = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    index = np.repeat(offsets[source] - starts[:-1], length) + np.arange(starts[-1])
-    edited = values[index]
-    moved = np.flatnonzero(source != np.arange(rows))
-    # One change for all copies of a row in collapsed data, so that they stay as collapsed as they were.
-    place = starts[moved] + (source[moved] * 7919) % length[moved]
-    edited[place] = np.where(edited[place] == 97, 98, 97)
-    return edited, starts
 
 
 def row_bytes(values: Any, offsets: Any) -> list[bytes]:
@@ -98,7 +82,7 @@ def similar_pairs(sets: list[list[bytes]]) -> tuple[Any, Any]:
 def test_clusters(
     race: Callable[..., None], make_samples: Callable[..., Any], shape: str, kind: str, mean: int
 ) -> None:
-    values, offsets = with_edits(*make_samples(shape, kind, ROWS, mean))
+    values, offsets = edited(*make_samples(shape, kind, ROWS, mean))[:2]
     n = SHINGLE["element" if kind == "tokens" else "character"]
     peer_rows = PART if shape == "base" else ROWS
     size, step = n * values.itemsize, values.itemsize

@@ -1,4 +1,4 @@
-"""Ragged data of two shapes, and races: peers side by side, one round of each in turn, in CPU seconds.
+"""Races: peers side by side, one round of each in turn, in CPU seconds.
 
 On a machine that others use too, wall time measures them. CPU seconds of the best round, taken in turns, are
 what can be compared; ratios of them are what is reported.
@@ -13,11 +13,10 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
-Ragged = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
+from crystal.benchmarking.ragged import Ragged, ragged
+
 # One thread each: before any peer is imported, because each makes its pool on import.
 for _name in (
     "POLARS_MAX_THREADS",
@@ -30,36 +29,9 @@ for _name in (
 _TABLE: list[str] = []
 
 
-def samples(shape: str, kind: str, rows: int, mean: int, seed: int = 0) -> Ragged:
-    """Return ``rows`` sequences of about ``mean`` elements.
-
-    ``base``: 91% of them distinct. ``collapsed``: Zipf over 3% as many. ``tokens`` are int32 ids, Zipf-like
-    over 100,000; ``text`` is uint8 letters.
-    """
-    rng = np.random.default_rng(seed)
-    distinct = int(rows * (0.91 if shape == "base" else 0.03))
-    lengths = 1 + rng.poisson(mean - 1, distinct)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    if kind == "tokens":
-        values = (100_000 ** rng.random(starts[-1])).astype(np.int32)
-    else:
-        values = rng.integers(97, 123, starts[-1]).astype(np.uint8)
-    if shape == "base":
-        picks = rng.permutation(
-            np.concatenate([np.arange(distinct), rng.integers(0, distinct, rows - distinct)])
-        )
-    else:
-        weight = 1 / np.arange(1, distinct + 1)
-        picks = rng.choice(distinct, rows, p=weight / weight.sum())
-    length = lengths[picks]
-    offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    index = np.repeat(starts[picks] - offsets[:-1], length) + np.arange(offsets[-1])
-    return values[index], offsets
-
-
 @pytest.fixture(scope="session")
 def make_samples() -> Callable[..., Ragged]:
-    return samples
+    return ragged
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from conftest import samples
 
+from crystal.benchmarking.ragged import ragged
 from crystal.ops import sequence_tables
 from crystal.ops.ngrams import ngram_counts
 from crystal.ops.sequences import count_sequences
@@ -45,7 +45,7 @@ def main() -> None:
     """Measure each case."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     for shape in ("base", "collapsed"):
-        values, offsets = samples(shape, "tokens", 2_000_000, 24)
+        values, offsets = ragged(shape, "tokens", 2_000_000, 24)
         some = offsets[: len(offsets) // 8]
         data = values.view(np.uint8)
 

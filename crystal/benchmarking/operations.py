@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crystal.benchmarking import peers
+from crystal.benchmarking import peers, text_peers
 from crystal.benchmarking.clock import Rival, race
+from crystal.benchmarking.ragged import edited
+from crystal.benchmarking.ragged import ragged as make_ragged
 from crystal.benchmarking.results import Operation
 
-Ragged = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
+ragged = cache(make_ragged)
 
 
 class Case(NamedTuple):
@@ -38,28 +40,6 @@ class Entry(NamedTuple):
     quick: int | None = None
 
 
-@cache
-def ragged(shape: str, kind: str, rows: int, mean: int = 16) -> Ragged:
-    """Return sequences: ``base`` has 91% distinct ones, ``collapsed`` 3%, Zipf; ``tokens`` or ``text``."""
-    rng = np.random.default_rng(0)
-    distinct = max(1, int(rows * (0.91 if shape == "base" else 0.03)))
-    lengths = 1 + rng.poisson(mean - 1, distinct)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    if kind == "tokens":
-        values = (100_000 ** rng.random(starts[-1])).astype(np.int32)
-    else:
-        values = rng.integers(97, 123, starts[-1]).astype(np.uint8)
-    if shape == "base":
-        picks = rng.permutation(np.arange(rows) % distinct)
-    else:
-        weight = 1 / np.arange(1, distinct + 1)
-        picks = rng.choice(distinct, rows, p=weight / weight.sum())
-    length = lengths[picks]
-    offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    index = np.repeat(starts[picks] - offsets[:-1], length) + np.arange(offsets[-1])
-    return values[index], offsets
-
-
 def _sequences(shape: str, kind: str, *, verify: bool) -> Callable[[int], Case]:
     def prepare(rows: int) -> Case:
         from crystal.ops.sequences import count_sequences
@@ -70,7 +50,7 @@ def _sequences(shape: str, kind: str, *, verify: bool) -> Callable[[int], Case]:
             found = count_sequences(values, offsets, verify=verify)
             return peers.fingerprint(found.counts)
 
-        rivals = peers.distinct_texts(values, offsets) if kind == "text" else {}
+        rivals = text_peers.distinct(values, offsets)
         return Case(rows, values.nbytes + offsets.nbytes, run, rivals)
 
     return prepare
@@ -87,7 +67,7 @@ def _ngrams(shape: str, n: int) -> Callable[[int], Case]:
             found = ngram_counts(values, offsets, n)
             return found.total, found.distinct
 
-        return Case(total, values.nbytes + offsets.nbytes, run, peers.sorted_ngrams(values, offsets, n))
+        return Case(total, values.nbytes + offsets.nbytes, run, text_peers.sorted_ngrams(values, offsets, n))
 
     return prepare
 
@@ -95,15 +75,24 @@ def _ngrams(shape: str, n: int) -> Callable[[int], Case]:
 def _minhash(rows: int) -> Case:
     from crystal.ops.minhash import minhash
 
-    values, offsets = ragged("base", "text", rows, 200)
-    return Case(rows, values.nbytes + offsets.nbytes, lambda: len(minhash(values, offsets, n=5)))
+    values, offsets, source = edited(*ragged("base", "text", rows, 200))
+    same = text_peers.same_similarity(values, offsets, source, 5)
+    return Case(
+        rows,
+        values.nbytes + offsets.nbytes,
+        lambda: minhash(values, offsets, n=5),
+        text_peers.signatures(values, offsets, 5, 128),
+        same,
+    )
 
 
 def _near_duplicates(rows: int) -> Case:
     from crystal.ops.near_duplicates import near_duplicates
 
-    texts = peers.texts(*ragged("base", "text", rows, 200))
-    return Case(rows, texts.nbytes, lambda: near_duplicates(texts).clusters)
+    texts = peers.texts(*edited(*ragged("base", "text", rows, 200))[:2])
+    return Case(
+        rows, texts.nbytes, lambda: near_duplicates(texts).clusters, text_peers.near_duplicates(texts)
+    )
 
 
 def _rows(rows: int, options: int) -> npt.NDArray[np.float64]:
@@ -138,12 +127,15 @@ def _linkage(rows: int) -> Case:
 
 
 def _kmeans(rows: int) -> Case:
-    from crystal.clustering.distributions import cluster_distributions
+    from crystal.ops.clustering import lloyd
 
-    p = _rows(rows, 16)
-    return Case(
-        rows, p.nbytes, lambda: cluster_distributions(p, k=8, geometry="hellinger", restarts=1).labels
-    )
+    roots = np.sqrt(_rows(rows, 16))
+    start, weights, passes = roots[:8].copy(), np.ones(rows), 20
+
+    def run() -> Any:
+        return lloyd(roots, weights, start, "hellinger", limit=passes).objective / rows
+
+    return Case(rows * passes, roots.nbytes, run, peers.kmeans(roots, start, passes), peers.near)
 
 
 def _token_stats(tokens: int) -> Case:
@@ -198,12 +190,12 @@ REGISTRY: dict[str, Entry] = {
     "ngrams-collapsed": Entry("3-grams, 3% distinct samples", "n-grams", _ngrams("collapsed", 3), 200_000),
     "minhash": Entry("MinHash signatures, 128 places, texts of 200", "texts", _minhash, 50_000),
     "near-duplicates": Entry(
-        "near-duplicates, 91% distinct, texts of 200", "texts", _near_duplicates, 50_000
+        "near-duplicates, a third edited copies, texts of 200", "texts", _near_duplicates, 50_000
     ),
     "js-matrix": Entry("Jensen-Shannon matrix, 16 options", "pairs", _matrix("js"), 2_000_000),
     "hellinger-matrix": Entry("Hellinger matrix, 16 options", "pairs", _matrix("hellinger"), 8_000_000),
     "linkage": Entry("average linkage", "distances", _linkage, 2_000),
-    "kmeans": Entry("k-means, 8 clusters, 16 options", "rows", _kmeans, 100_000),
+    "kmeans": Entry("k-means, 8 clusters, 16 options, 20 passes", "row-passes", _kmeans, 100_000),
     "token-stats": Entry("token statistics, 32,000 tokens, CPU", "tokens", _token_stats, 2_000),
     "permutations": Entry("permutation draws, 8 prompts x 2 x 16", "draws", _permutations, 20_000),
 }

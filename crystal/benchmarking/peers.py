@@ -6,6 +6,7 @@ before the clock runs.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -51,47 +52,6 @@ def texts(values: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Any:
     return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
 
 
-def distinct_texts(values: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> dict[str, Rival]:
-    """Return peers that count distinct texts."""
-    column = texts(values, offsets)
-
-    def by_pyarrow(_: Any) -> Callable[[], Any]:
-        def run() -> Any:
-            coded = column.dictionary_encode()
-            return fingerprint(np.bincount(coded.indices.to_numpy(), minlength=len(coded.dictionary)))
-
-        return run
-
-    def by_polars(polars: Any) -> Callable[[], Any]:
-        frame = polars.DataFrame({"text": polars.Series(column.to_pylist())})
-        return lambda: fingerprint(frame.group_by("text").len()["len"].to_numpy())
-
-    return {
-        "pyarrow": Rival("pyarrow", "pyarrow", by_pyarrow),
-        "polars": Rival("polars", "polars", by_polars),
-    }
-
-
-def sorted_ngrams(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64], n: int) -> dict[str, Rival]:
-    """Return a peer that packs n-grams into 64 bits and sorts them: n is at most 3, values are below 2^21."""
-
-    def by_numpy(_: Any) -> Callable[[], Any]:
-        def run() -> Any:
-            wide = values.astype(np.uint64)
-            keys = wide[: len(wide) - n + 1].copy()
-            for step in range(1, n):
-                keys = (keys << np.uint64(21)) | wide[step : len(wide) - n + 1 + step]
-            last = np.repeat(offsets[1:], np.diff(offsets))[: len(keys)]
-            keys = keys[np.arange(len(keys)) + n <= last]
-            # Sorted in place, where numpy.unique copies and takes several times as long.
-            keys.sort()
-            return len(keys), int(np.count_nonzero(keys[1:] != keys[:-1])) + 1
-
-        return run
-
-    return {"numpy": Rival("numpy", "numpy", by_numpy)}
-
-
 def matrices(kind: str, p: Floats) -> dict[str, Rival]:
     """Return peers that compare every row with every other."""
     if kind == "js":
@@ -120,6 +80,29 @@ def linkages(upper: Floats) -> dict[str, Rival]:
     return {
         "scipy": Rival("scipy", "scipy.cluster.hierarchy", tree),
         "fastcluster": Rival("fastcluster", "fastcluster", tree),
+    }
+
+
+def kmeans(rows: Floats, start: Floats, passes: int) -> dict[str, Rival]:
+    """Return peers that make the same passes from the same start; their cost of a row is twice ours."""
+
+    def by_sklearn(algorithm: str) -> Callable[[Any], Callable[[], Any]]:
+        def prepare(sklearn: Any) -> Callable[[], Any]:
+            def run() -> Any:
+                model = sklearn.KMeans(
+                    len(start), init=start, n_init=1, tol=0, max_iter=passes, algorithm=algorithm
+                )
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that the limit was reached
+                    return model.fit(rows).inertia_ / 2 / len(rows)
+
+            return run
+
+        return prepare
+
+    return {
+        "scikit-learn": Rival("scikit-learn", "sklearn.cluster", by_sklearn("lloyd")),
+        "scikit-learn elkan": Rival("scikit-learn", "sklearn.cluster", by_sklearn("elkan")),
     }
 
 
