@@ -54,6 +54,33 @@ std::int64_t checked_total(const SequenceBatch& batch) {
     return total;
 }
 
+// The counts of a batch after equal sequences of one cell were found: the first of them has all, the others
+// none, and are passed over. What is counted of a sequence is then counted once.
+std::vector<std::int64_t> merged_counts(const SequenceBatch& batch, std::size_t threads, StopFlag stop) {
+    const std::size_t rows = batch.ragged.rows();
+    SequenceCounts found = count_sequences(batch.ragged, {true, true, threads, stop});
+    if (!batch.cells.empty()) {
+        // A sequence and its cell, as a sequence of two numbers.
+        std::vector<std::int32_t> pairs(2 * rows);
+        std::vector<std::int64_t> offsets(rows + 1);
+        for (std::size_t row = 0; row < rows; ++row) {
+            pairs[2 * row] = found.inverse[row];
+            pairs[2 * row + 1] = batch.cells[row];
+            offsets[row + 1] = static_cast<std::int64_t>(2 * row + 2);
+        }
+        const auto* const bytes = reinterpret_cast<const std::uint8_t*>(pairs.data());
+        const RaggedView ragged{{bytes, pairs.size() * sizeof(std::int32_t)}, offsets, sizeof(std::int32_t)};
+        found = count_sequences(ragged, {true, true, threads, stop});
+    }
+    std::vector<std::int64_t> counts(rows);
+    for (std::size_t row = 0; row < rows; ++row) {
+        const auto first =
+            static_cast<std::size_t>(found.first[static_cast<std::size_t>(found.inverse[row])]);
+        counts[first] += batch.counts.empty() ? 1 : batch.counts[row];
+    }
+    return counts;
+}
+
 class Reader {
   public:
     explicit Reader(const SequenceBatch& batch) : batch_(batch), ragged_(batch.ragged) {
@@ -140,12 +167,18 @@ std::size_t SequenceTable::nbytes() const noexcept {
     return bytes;
 }
 
-void SequenceTable::add(const SequenceBatch& batch, std::size_t threads, StopFlag stop) {
-    std::int64_t total = checked_total(batch);
+void SequenceTable::add(const SequenceBatch& given, std::size_t threads, StopFlag stop) {
+    std::int64_t total = checked_total(given);
     if (__builtin_add_overflow(total, total_, &total)) {
         throw std::overflow_error("the sum of all counts leaves int64");
     }
     threads = thread_count(threads);
+    SequenceBatch batch = given;
+    std::vector<std::int64_t> counts;
+    if (batch.n > 0 && many_equal(batch.ragged)) {
+        counts = merged_counts(batch, threads, stop);
+        batch.counts = counts;
+    }
     Reader reader(batch);
     reader.read(threads, stop);
     total_ = total;

@@ -93,6 +93,27 @@ def test_spectra_agree_with_the_plain_operations() -> None:
     assert ngrams.result()["sequences"].to_pylist() == plain.ngrams.tolist()
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("celled", [False, True])
+def test_ngrams_of_equal_samples_are_the_ngrams_of_each(celled: bool, weighted: bool) -> None:
+    """Where many are equal they are found first: the same bytes as of blocks too small to look for them."""
+    values, offsets = random_rows(3_000, kinds=40)
+    rng = np.random.default_rng(1)
+    cells = rng.integers(0, 3, 3_000).astype(str).tolist()
+    counts = rng.integers(0, 4, 3_000)
+    whole, parts = (NgramTable(2, ("cell",) if celled else ()) for _ in range(2))
+    for table, step in ((whole, 3_000), (parts, 50)):
+        for at in range(0, 3_000, step):
+            table.update(
+                values,
+                offsets[at : at + step + 1],
+                {"cell": cells[at : at + step]} if celled else None,
+                counts=counts[at : at + step] if weighted else None,
+            )
+    assert whole.to_bytes() == parts.to_bytes()
+    assert whole.total == parts.total
+
+
 @pytest.mark.parametrize("make", [SequenceTable, lambda **more: NgramTable(2, **more)])
 def test_the_same_bytes_past_the_budget_and_for_any_threads(make: Any, tmp_path: Path) -> None:
     parts = [random_rows(30_000, seed, 300) for seed in range(4)]
