@@ -10,7 +10,7 @@ import numpy as np
 
 from crystal.ops.resampling import simulate_counts, stream_key
 from crystal.statistics.arrays import Counts, Floats
-from crystal.statistics.change_points import cut_g
+from crystal.statistics.change_points import cut_g, known_cut_g
 from crystal.statistics.smoothing import smoothed
 
 SIMULATED_CELLS = 12_000_000
@@ -85,7 +85,7 @@ class CutLadder:
         null = []
         for truth in truths:
             places = [kept.index(t) + 1 for t in truth]
-            again = cut_g(self.simulated(pooled, places, start, end))
+            again = known_cut_g(self.simulated(pooled, places, start, end))
             null.append(again.max(axis=1) - again[:, [place - 1 for place in places]].max(axis=1))
         return _Places(
             cuts=tuple(t + start for t in kept),

@@ -21,6 +21,16 @@ def test_g_of_a_cut_is_the_definition() -> None:
     assert permutation_test(counts, "max_cut_g", draws=1).observed == pytest.approx(max(expected))
 
 
+def test_many_data_sets_at_once_are_each_alone() -> None:
+    # More cells than are looked at at once, and not a whole number of times as many.
+    counts = np.random.default_rng(2).integers(0, 9, size=(130, 7, 30, 5))
+    together = cut_g(counts)
+    assert together.shape == (130, 29)
+    for one, alone in zip(together, counts, strict=True):
+        np.testing.assert_array_equal(one, cut_g(alone))
+    assert cut_g(counts[:0]).shape == (0, 29)
+
+
 def test_one_odd_checkpoint_differs_but_not_in_this_order() -> None:
     counts = np.full((1, 12, 2), 200)
     counts[0, 5] = [400, 0]
