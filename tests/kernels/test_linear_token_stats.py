@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 
 import numpy as np
@@ -14,6 +15,11 @@ from crystal.kernels.token_fields import RESULT_COUNTS, RESULT_FLOATS
 from crystal.kernels.token_merge import finish
 
 pytestmark = pytest.mark.interpreter
+
+DTYPES = [torch.float32, torch.float16, torch.bfloat16]
+FULL = os.environ.get("CRYSTAL_FULL_GRID") == "1"
+SIZES = [1, 2, 7, 1000, 4095, 4097] if FULL else [1, 7, 1000]
+LARGE = [32001, 50257, 128256, 151936, 262144] if FULL else [32001]
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +43,7 @@ def draw(rows, width, vocabulary, dtype, generator):
     return hidden, weight, torch.randint(0, vocabulary, (rows,), generator=generator)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(("rows", "width", "vocabulary"), [(1, 1, 1), (3, 33, 7), (70, 96, 513)])
 def test_agrees_with_the_definitions(house, generator, rows, width, vocabulary, dtype):
     hidden, weight, tokens = draw(rows, width, vocabulary, dtype, generator)
@@ -47,6 +53,64 @@ def test_agrees_with_the_definitions(house, generator, rows, width, vocabulary, 
         got = run(hidden, weight, tokens, temperature, bias=own)
         # The product itself is rounded: the bar of the streaming kernels, several times over.
         house.hold(got, house.exact(logits, tokens, temperature), slack=6.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("vocabulary", SIZES)
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 10.0])
+def test_agrees_at_every_temperature(house, generator, vocabulary, dtype, temperature):
+    hidden, weight, tokens = draw(2, 40, vocabulary, dtype, generator)
+    got = run(hidden, weight, tokens, temperature)
+    # Errors of the product are divided by the temperature, as the logits are.
+    logits = hidden.double() @ weight.double().T
+    house.hold(got, house.exact(logits, tokens, temperature), slack=6.0 * max(1.0, 0.5 / temperature))
+
+
+@pytest.mark.parametrize("dtype", DTYPES if FULL else [torch.float16], ids=str)
+@pytest.mark.parametrize("vocabulary", LARGE)
+def test_agrees_at_real_vocabulary_sizes(house, generator, vocabulary, dtype):
+    """At one temperature: it enters as one factor after the product, which no size can change."""
+    hidden, weight, tokens = draw(1, 16, vocabulary, dtype, generator)
+    got = run(hidden, weight, tokens)
+    house.hold(got, house.exact(hidden.double() @ weight.double().T, tokens), slack=6.0)
+
+
+@pytest.mark.parametrize("level", [-30.0, -110.0, 300.0])
+def test_padding_never_enters(house, level):
+    """All logits far from zero, and neither ids, nor rows, nor the width fill a tile."""
+    hidden, weight = torch.ones(2, 5), torch.full((131, 5), level / 5)
+    weight[:, 4] += torch.linspace(0, 1, 131)
+    tokens = torch.tensor([0, 130])
+    house.hold(
+        run(hidden, weight, tokens), house.exact(hidden.double() @ weight.double().T, tokens), slack=6.0
+    )
+
+
+def test_peaked_rows(house):
+    weight = torch.zeros(700, 1)
+    weight[699] = 200.0
+    hidden, tokens = torch.tensor([[1.0], [-1.0]]), torch.tensor([5, 699])
+    house.hold(run(hidden, weight, tokens), house.exact(hidden @ weight.T, tokens))
+
+
+def test_an_offset_changes_nothing(generator):
+    """Products of small integers over 64 are exact, and so are their sums with 1000: one distribution."""
+    hidden = torch.randint(-8, 9, (2, 24), generator=generator) / 8
+    weight = torch.randint(-8, 9, (901, 24), generator=generator) / 8
+    tokens = torch.tensor([17, 900])
+    base, moved = (run(hidden, weight, tokens, bias=torch.full((901,), offset)) for offset in (0.0, 1000.0))
+    assert (moved["entropy"] - base["entropy"]).abs().max() <= 5e-6
+    assert (moved["varentropy"] - base["varentropy"]).abs().max() <= 5e-5
+    assert (moved["logprob"] - base["logprob"]).abs().max() <= 5e-6
+    assert (moved["top1"] - base["top1"]).abs().max() <= 5e-7
+
+
+@pytest.mark.parametrize("splits", [2, 7, 64])
+def test_any_number_of_splits_is_the_whole(generator, splits):
+    hidden, weight, tokens = draw(3, 24, 8200, torch.float16, generator)
+    whole, parts = (run(hidden, weight, tokens, splits=n) for n in (1, splits))
+    for name, value in whole.items():
+        assert (parts[name] - value).abs().max() <= 2e-6 * max(1.0, float(value.abs().max())), name
 
 
 @pytest.mark.parametrize("splits", [1, 2, 5])

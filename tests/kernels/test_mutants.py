@@ -9,8 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -167,10 +169,113 @@ def test_the_rounding_of_normalisers_kept_is_caught(mutate, house):
         )
 
 
+def product(run, house, hidden, weight, tokens, bias=None):
+    logits = hidden.double() @ weight.double().T + (0.0 if bias is None else bias.double())
+    house.hold(run(hidden, weight, tokens, 1.0, bias=bias), house.exact(logits, tokens), slack=6.0)
+
+
+def padded_product(run, house):
+    product(run, house, torch.ones(1, 2), torch.full((131, 2), -15.0), torch.tensor([0]))
+
+
+def masked_product(run, house):
+    """Ids that a bias makes impossible, the token among them: what fills the last tile is not one of them."""
+    bias = torch.zeros(131)
+    bias[40:] = -math.inf
+    got = run(torch.ones(1, 2), torch.ones(131, 2), torch.tensor([50]), 1.0, bias=bias)
+    assert got["n_equal"].tolist() == [91], "n_equal"
+
+
+def deep_product(run, house):
+    product(run, house, torch.ones(1, 2), torch.full((131, 2), -55.0), torch.tensor([0]))
+
+
+def ranked_product(run, house):
+    product(run, house, torch.ones(1, 1), torch.tensor([3.0, 1.0, 1.0, 2.0] * 40)[:, None], torch.tensor([3]))
+
+
+def wide_product(run, house):
+    """A width of several steps that the last does not fill, beside storage that is not zero."""
+    generator = torch.Generator().manual_seed(1)
+    hidden, weight = torch.randn(3, 150, generator=generator), torch.randn(140, 150, generator=generator)
+    product(run, house, hidden[:, :70], weight[:, :70] / 8, torch.tensor([0, 5, 139]))
+
+
+def biased_product(run, house):
+    bias = torch.linspace(-3, 3, 140)
+    product(run, house, torch.ones(2, 1), torch.ones(140, 1), torch.tensor([4, 139]), bias)
+
+
+def moved_product(run, house):
+    generator = torch.Generator().manual_seed(1)
+    weight, tokens = torch.randint(-256, 257, (901, 1), generator=generator) / 64, torch.tensor([0])
+    base, far = (
+        run(torch.ones(1, 1), weight, tokens, 1.0, bias=torch.full((901,), offset))
+        for offset in (0.0, 1000.0)
+    )
+    assert (far["entropy"] - base["entropy"]).abs() <= 5e-6
+
+
+# t becomes the sum of e x in float32, centred only when it is finished.
+UNCENTRED_PRODUCT = [
+    (
+        "keep * (t + delta * s) + tl.sum(ed, axis=1)",
+        "keep * t + tl.sum(e * tl.where(e > 0, x * scale, 0.0), axis=1)",
+    ),
+    ("tl.store(floats + 3 * plane + out, t, mask", "tl.store(floats + 3 * plane + out, t - shift * s, mask"),
+]
+PRODUCT_MUTANTS = {
+    "padding read as zero": (
+        padded_product,
+        [('valid[None, :], x, float("-inf")', "valid[None, :], x, 0.0")],
+    ),
+    "padding counted": (
+        masked_product,
+        [("(x == chosen[:, None]) & valid[None, :]", "x == chosen[:, None]")],
+    ),
+    "the width's end not masked": (wide_product, [("& inside[None, :]", "& True")]),
+    "the token's bias forgotten": (
+        biased_product,
+        [("chosen += tl.load(bias", "chosen += 0 * tl.load(bias")],
+    ),
+    "maximum started at zero": (deep_product, [("tl.full([M], -_LARGEST", "tl.full([M], 0.0")]),
+    "> and >= swapped": (ranked_product, [("x > chosen[:, None], 1.0", "x >= chosen[:, None], 1.0")]),
+    "the last of equal maxima": (ranked_product, [("tile_peak > maximum", "tile_peak >= maximum")]),
+    "entropy not centred": (moved_product, UNCENTRED_PRODUCT),
+}
+
+
+@pytest.fixture
+def multiply():
+    """`launch_linear` in the interpreter, as a dict of results by name."""
+    from crystal.kernels.linear_launch import launch_linear
+    from crystal.kernels.token_fields import RESULT_COUNTS, RESULT_FLOATS
+    from crystal.kernels.token_merge import finish
+
+    def run(hidden, weight, tokens, temperature, state=launch_linear, **options):
+        with np.errstate(all="ignore"), warnings.catch_warnings(category=RuntimeWarning, action="ignore"):
+            floats, counts = finish(
+                torch, *state(hidden, weight, tokens, temperature, **options), temperature
+            )
+        return dict(zip((*RESULT_FLOATS, *RESULT_COUNTS), (*floats, *counts), strict=True))
+
+    return run
+
+
+@pytest.mark.parametrize("name", PRODUCT_MUTANTS)
+def test_a_mutant_of_the_fused_kernel_is_caught(name, mutate, house, multiply):
+    check, changes = PRODUCT_MUTANTS[name]
+    check(multiply, house)
+    state = mutate("linear_launch", linear_token_stats=changes).launch_linear
+    with pytest.raises(AssertionError, match=r"off by|n_|argmax|<="):
+        check(lambda *args, **kwargs: multiply(*args, state=state, **kwargs), house)
+
+
 PROGRAM = """
 import mmap, sys, torch
 sys.path.insert(0, sys.argv[1])
 from mutant.divergence_launch import launch_sums
+from mutant.linear_launch import launch_linear
 from mutant.token_launch import launch_stats
 stride = 2**31 - 64
 before = 2048  # zeros, where an offset that wraps around ends
@@ -181,6 +286,12 @@ tokens = torch.tensor([[1], [2], [3]])
 if sys.argv[2] == "token_stats":
     _, counts = launch_stats(view, tokens, 1.0)
     assert counts[0].tolist() == [0, 0, 7]
+elif sys.argv[2] != "token_divergence":
+    far, near = view[:, 0, :8], torch.zeros(3, 8, dtype=torch.float16)
+    near[:, 7] = 1.0
+    pair = (far, near) if sys.argv[2] == "hidden states" else (near, far)
+    floats, _ = launch_linear(*pair, torch.zeros(3, dtype=torch.int64), 1.0)
+    assert floats[0].max() == 100.0
 else:
     one = torch.zeros(3, 1, 40, dtype=torch.float16)
     level = torch.full((3,), 40.0, dtype=torch.float64).log()
@@ -190,21 +301,30 @@ else:
         assert (sums[:2, 2] > 1).any()
 """
 
+_ROW = "tl.program_id(0).to(tl.int64)"
+WIDE = {
+    "token_stats": ("token_stats", _ROW),
+    "token_divergence": ("token_divergence", _ROW),
+    "hidden states": ("linear_token_stats", _ROW),
+    "weights": ("linear_token_stats", "ids.to(tl.int64)"),
+}
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reserves 8.6 GB of addresses by a flag of Linux")
-@pytest.mark.parametrize("kernel", ["token_stats", "token_divergence"])
+@pytest.mark.parametrize("rows", WIDE)
 @pytest.mark.parametrize("dropped", [False, True])
-def test_dropped_64_bit_offsets_are_caught(tmp_path, dropped, kernel):
+def test_dropped_64_bit_offsets_are_caught(tmp_path, dropped, rows):
     """In a process of its own: the mutant reads elsewhere."""
     shutil.copytree(SOURCE, tmp_path / "mutant", ignore=shutil.ignore_patterns("__pycache__"))
+    kernel, wide = WIDE[rows]
     path = tmp_path / "mutant" / f"{kernel}.py"
     text = path.read_text()
-    assert "tl.program_id(0).to(tl.int64)" in text
+    assert wide in text
     if dropped:
-        narrow = text.replace("tl.program_id(0).to(tl.int64)", "tl.program_id(0).to(tl.int32)")
+        narrow = text.replace(wide, wide.replace("64", "32"))
         path.write_text(narrow.replace(": tl.int64", ""))  # a wide stride alone would save the product
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path), kernel],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path), rows],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         check=False,
