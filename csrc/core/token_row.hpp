@@ -162,28 +162,11 @@ struct Exponents {
     V bounded(V z) const { return of(max_second_nan(lowest, far ? z - top : z)); }
 };
 
-// The first place from `begin` on of a logit that equals the largest; -1 where none does.
-template <class V, class Source>
-std::int64_t first_place(const typename Source::Logit* x, std::size_t begin, std::size_t count, float value) {
-    constexpr std::size_t chunk = 64;
-    constexpr int vectors = chunk / V::lanes;
-    const float below = ::nextafterf(value, -INFINITY);
-    V z[vectors];
-    for (; begin + chunk <= count; begin += chunk) {
-        Source::template load<V>(x + begin, z);
-        Source::template load<V>(x + begin + chunk / 2, z + vectors / 2);
-        if (Peak<V>(z).above(below)) break;
-    }
-    for (; begin < count; ++begin)
-        if (Source::value(x[begin]) == value) return static_cast<std::int64_t>(begin);
-    return -1;
-}
-
 template <class V, class Source, bool Standard, bool All>
 Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, float chosen) {
     constexpr std::size_t chunk = 64, block = 2048;
     constexpr int vectors = chunk / V::lanes, abreast = V::abreast;
-    float maximum = -largest_logit;
+    float maximum = -largest_logit, below = maximum;
     Exponents<V> exponents(maximum, scale);
     Sums row{maximum, exponents.level, 0, 0, 0, 0, 0, -1, 0, 0};
     LaneSums<V, Standard, All> lanes;
@@ -218,11 +201,13 @@ Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, f
                     ahead.take(d);
                 }
                 maximum = ahead.value();
-                best_chunk = i;
+                below = ::nextafterf(maximum, -INFINITY);
+                best_chunk = count;
                 exponents.centre(maximum, scale);
                 move_sums(row, row.shift - exponents.level);
                 row.shift = exponents.level;
             }
+            if (i < best_chunk && here.above(below)) best_chunk = i;
             for (int k = 0; k < vectors; ++k) {
                 d[k] = exponents.bounded(z[k]);
                 grid[k] = d[k] + V::all(to_grid);
@@ -247,7 +232,8 @@ Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, f
     if (All && row.s != row.s) row.above = row.s;  // a NaN is not above anything
     // Nothing raised the maximum and nothing is NaN: the row is empty.
     if (best_chunk == count && row.s == row.s) row.s = row.t = row.u = row.q = row.above = 0.0;
-    row.best = first_place<V, Source>(x, best_chunk, count, maximum);
+    for (std::size_t j = best_chunk; j < count && row.best < 0; ++j)
+        if (Source::value(x[j]) == maximum) row.best = static_cast<std::int64_t>(j);
     return row;
 }
 
