@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crystal.errors import InputError
-from crystal.phases.clusters import task_clusters
 from crystal.phases.ladder import judge
 from crystal.phases.results import Inputs, LadderResult, PhaseReport
 from crystal.phases.sequences import sequence_result
 from crystal.phases.settings import Settings
 from crystal.phases.tokens import token_result
+from crystal.phases.workers import Workers
 from crystal.states.sequence_cells import sequence_cells
 from crystal.states.token_cells import token_cells
 
@@ -86,12 +86,11 @@ def classify(
     tokens = token_cells(measurement.tokens)
     texts = sequence_cells(measurement.sequences)
     results: dict[str, LadderResult] = {}
-    for ladder, tasks in names.items():
-        tables = [measurement.table(ladder, task, settings.order) for task in tasks]
-        results[ladder] = judge(tables, settings, tick)
-        for table in tables:
-            task = results[ladder].tasks[table.task]
-            task.clusters = task_clusters(table, task.seed, settings)
+    with Workers(settings.threads, total) as workers:
+        for ladder, tasks in names.items():
+            tables = [measurement.table(ladder, task, settings.order) for task in tasks]
+            results[ladder] = judge(tables, settings, workers, tick)
+    for ladder in names:
         names_in_order = [rung.name for rung in ladders[ladder]]
         results[ladder].tokens = token_result(tokens.get(ladder, {}), names_in_order, settings)
         results[ladder].sequences = sequence_result(texts.get(ladder, {}), names_in_order, settings)

@@ -6,14 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
 
 from crystal.ops.resampling import stream_key
 from crystal.phases.checkpoints import checkpoint_result
-from crystal.phases.clauses import Clauses, decide_clauses
+from crystal.phases.clauses import Rungs, decide_clauses, find_rungs
+from crystal.phases.cluster_results import ClusterResult
+from crystal.phases.clusters import task_clusters
 from crystal.phases.evidence import sentences
 from crystal.phases.long_ladders import scan_ladder
 from crystal.phases.results import (
@@ -33,6 +35,7 @@ from crystal.phases.sensitivity import controls, sensitivity
 from crystal.phases.settings import Settings
 from crystal.phases.transitions import Comparison, compare, conclude
 from crystal.phases.verdict import Evidence
+from crystal.phases.workers import ALONE, Workers
 from crystal.states.tables import TaskTable
 from crystal.statistics.multiple import benjamini_hochberg
 
@@ -55,7 +58,10 @@ class Unit:
 
 
 def judge(
-    tables: Sequence[TaskTable], settings: Settings, tick: Callable[[], None] = lambda: None
+    tables: Sequence[TaskTable],
+    settings: Settings,
+    workers: Workers = ALONE,
+    tick: Callable[[], None] = lambda: None,
 ) -> LadderResult:
     """Measure and classify one ladder.
 
@@ -64,6 +70,8 @@ def judge(
     tables : sequence of TaskTable
         The tasks of one ladder, all with the same checkpoints in ladder order.
     settings : Settings
+    workers : Workers
+        What the tasks are spread over.
     tick : callable
         Called once a task, for a progress bar.
 
@@ -72,17 +80,26 @@ def judge(
     LadderResult
     """
     names = [checkpoint.name for checkpoint in tables[0].checkpoints]
-    clauses = decide_clauses(tables, settings)
-    units: dict[str, dict[str, Unit]] = {}
-    for table in tables:
-        units[table.task] = measure_task(table, clauses, settings)
-        tick()
-    name_transitions(units, settings)
-    tasks = {task: _task_result(groups, names) for task, groups in units.items()}
+    if workers:
+        settings = replace(settings, threads=1)
+    rungs = find_rungs(sorted(tables, key=lambda table: table.task), settings)
+    over_tasks: list[Any] = []
+    found = workers.map(
+        measure_task,
+        [(table, rungs, settings) for table in tables],
+        tick=tick,
+        meanwhile=lambda: over_tasks.extend([f(tables, settings) for f in (decide_clauses, scan_ladder)]),
+    )
+    clauses, (changes, scan) = over_tasks
+    units = {table.task: groups for table, (groups, _) in zip(tables, found, strict=True)}
+    name_transitions(units, settings, workers)
+    tasks = {
+        task: _task_result(groups, names, clusters)
+        for (task, groups), (_, clusters) in zip(units.items(), found, strict=True)
+    }
     whole = [groups[ALL] for groups in units.values()]
     promptabilities = [[c.metrics["promptability"].value for c in unit.checkpoints] for unit in whole]
     decided = [pair for unit in whole for pair in zip(unit.comparisons, unit.evidence, strict=True)]
-    changes, scan = scan_ladder(tables, settings)
     result = LadderResult(
         picture_holds=clauses.picture_holds,
         clauses=clauses.results,
@@ -111,21 +128,21 @@ def judge(
     return result
 
 
-def measure_task(table: TaskTable, clauses: Clauses, settings: Settings) -> dict[str, Unit]:
+def measure_task(table: TaskTable, rungs: Rungs, settings: Settings) -> tuple[dict[str, Unit], ClusterResult]:
     """Compute everything of one task that does not depend on the other tasks, for every group of prompts."""
     families = sorted({prompt.family for prompt in table.prompts})
-    whole = _measure(table, None, clauses, settings)
+    whole = _measure(table, None, rungs, settings)
+    groups = {ALL: whole}
     if len(families) == 1:
         # One family holds all prompts: the same numbers stand under both names.
         twin = Unit(whole.table, [replace(c) for c in whole.checkpoints], whole.comparisons, seed=whole.seed)
-        return {ALL: whole, **({families[0]: twin} if families[0] else {})}
-    return {
-        ALL: whole,
-        **{family: _measure(table, family, clauses, settings) for family in families if family},
-    }
+        groups |= {families[0]: twin} if families[0] else {}
+    else:
+        groups |= {family: _measure(table, family, rungs, settings) for family in families if family}
+    return groups, task_clusters(table, whole.seed, settings)
 
 
-def _measure(whole: TaskTable, family: str | None, clauses: Clauses, settings: Settings) -> Unit:
+def _measure(whole: TaskTable, family: str | None, rungs: Rungs, settings: Settings) -> Unit:
     table = whole.family(family)
     count = len(table.checkpoints)
     unit = Unit(table)
@@ -137,7 +154,7 @@ def _measure(whole: TaskTable, family: str | None, clauses: Clauses, settings: S
         known.append(estimates)
     for i in range(count - 1):
         unit.comparisons.append(compare(whole, i, i + 1, settings, family, (known[i], known[i + 1])))
-    base, tuned = clauses.rungs.base, clauses.rungs.tuned
+    base, tuned = rungs.base, rungs.tuned
     if base is not None and tuned is not None:
         adjacent = tuned == base + 1
         unit.seed = (
@@ -146,34 +163,53 @@ def _measure(whole: TaskTable, family: str | None, clauses: Clauses, settings: S
     return unit
 
 
-def name_transitions(units: dict[str, dict[str, Unit]], settings: Settings) -> None:
+def name_transitions(units: dict[str, dict[str, Unit]], settings: Settings, workers: Workers) -> None:
     """Give each transition its q over the tasks of its group, its verdict, and each checkpoint its phase."""
     by_group: dict[str, list[Unit]] = {}
     for groups in units.values():
         for group, unit in groups.items():
             by_group.setdefault(group, []).append(unit)
-    named: dict[tuple[int, ...], list[Unit]] = {}
+    distinct: dict[tuple[int, ...], list[Unit]] = {}
     for members in by_group.values():
-        same = named.setdefault(tuple(id(unit.comparisons) for unit in members), members)
-        if same is not members:  # one family holds all prompts
-            for unit, twin in zip(members, same, strict=True):
-                unit.transitions = [replace(transition) for transition in twin.transitions]
-                unit.evidence = list(twin.evidence)
-            continue
-        for i in range(len(members[0].comparisons)):
-            comparisons = [unit.comparisons[i] for unit in members]
-            q = benjamini_hochberg([comparison.p for comparison in comparisons])
-            tested = max(int((~np.isnan(q)).sum()), 1)
-            # The p at which one more task would be rejected: what a simulated p is held against.
-            level = settings.alpha * min(int((q < settings.alpha).sum()) + 1, tested) / tested
-            for unit, comparison, value in zip(members, comparisons, q.tolist(), strict=True):
-                known = None if math.isnan(value) else value
-                transition, evidence = conclude(comparison, known, level, settings)
-                unit.transitions.append(transition)
-                unit.evidence.append(evidence)
-    for groups in units.values():
-        for unit in groups.values():
+        distinct.setdefault(tuple(id(unit.comparisons) for unit in members), members)
+    asked = [call for members in distinct.values() for call in _with_q(members, settings)]
+    concluded = iter(workers.map(_conclude, asked))
+    named: dict[tuple[int, int], list[tuple[TransitionResult, Evidence]]] = {}
+    for members in distinct.values():
+        named |= {(id(unit.comparisons), id(members)): next(concluded) for unit in members}
+    for members in by_group.values():
+        first = distinct[tuple(id(unit.comparisons) for unit in members)]
+        for unit in members:
+            pairs = named[id(unit.comparisons), id(first)]
+            # Where one family holds all prompts, the same numbers stand under both names.
+            unit.transitions = [replace(transition) for transition, _ in pairs]
+            unit.evidence = [evidence for _, evidence in pairs]
             _name_phases(unit)
+
+
+_Call = tuple[list[Comparison], list[tuple[float | None, float]], Settings]
+
+
+def _with_q(members: list[Unit], settings: Settings) -> list[_Call]:
+    """Return what :func:`_conclude` needs of every unit of a group."""
+    known: list[list[tuple[float | None, float]]] = [[] for _ in members]
+    for i in range(len(members[0].comparisons)):
+        q = benjamini_hochberg([unit.comparisons[i].p for unit in members])
+        tested = max(int((~np.isnan(q)).sum()), 1)
+        # The p at which one more task would be rejected: what a simulated p is held against.
+        level = settings.alpha * min(int((q < settings.alpha).sum()) + 1, tested) / tested
+        for row, value in zip(known, q.tolist(), strict=True):
+            row.append((None if math.isnan(value) else value, level))
+    return [(unit.comparisons, row, settings) for unit, row in zip(members, known, strict=True)]
+
+
+def _conclude(
+    comparisons: list[Comparison], known: list[tuple[float | None, float]], settings: Settings
+) -> list[tuple[TransitionResult, Evidence]]:
+    return [
+        conclude(comparison, q, level, settings)
+        for comparison, (q, level) in zip(comparisons, known, strict=True)
+    ]
 
 
 def _name_phases(unit: Unit) -> None:
@@ -196,7 +232,7 @@ def _name_phases(unit: Unit) -> None:
         checkpoint.phase = reached
 
 
-def _task_result(groups: dict[str, Unit], names: list[str]) -> TaskResult:
+def _task_result(groups: dict[str, Unit], names: list[str], clusters: ClusterResult) -> TaskResult:
     def parts(unit: Unit) -> FamilyResult:
         return FamilyResult(
             checkpoints=dict(zip(names, unit.checkpoints, strict=True)),
@@ -210,6 +246,7 @@ def _task_result(groups: dict[str, Unit], names: list[str]) -> TaskResult:
         transitions=whole.transitions,
         seed=whole.seed,
         families={family: parts(unit) for family, unit in groups.items() if family != ALL},
+        clusters=clusters,
     )
 
 

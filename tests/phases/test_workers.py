@@ -1,0 +1,82 @@
+"""Who computes a call never shows: helpers, this process, or this one after a helper has died."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import crystal
+from crystal.errors import SettingsError
+from crystal.phases.settings import Settings
+from crystal.phases.workers import ALONE, Workers, cores
+from crystal.testing import planted
+
+
+def where(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def dies(number: int, home: int) -> int:
+    if os.getpid() != home and number == 3:
+        os._exit(9)
+    return number * number
+
+
+def refuses(number: int, home: int) -> int:
+    if number == 2:
+        raise SettingsError("no such number", where="number", got=str(number))
+    return number
+
+
+def prints(number: int) -> int:
+    os.write(1, b"a word that is no answer")
+    return number
+
+
+def test_results_come_in_order_and_each_call_ticks_once() -> None:
+    ticks = []
+    with Workers(threads=3, calls=40) as workers:
+        assert workers
+        found = workers.map(where, [(i,) for i in range(40)], tick=lambda: ticks.append(1))
+    assert [number for number, _ in found] == list(range(40))
+    assert len(ticks) == 40
+
+
+def test_helpers_work_while_this_process_does_something_else() -> None:
+    import time
+
+    with Workers(threads=2, calls=8) as workers:
+        found = workers.map(where, [(i,) for i in range(8)], meanwhile=lambda: time.sleep(5))
+    assert any(process != os.getpid() for _, process in found)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_a_helper_cannot_do_is_done_here(threads: int) -> None:
+    home = os.getpid()
+    with Workers(threads, calls=8) as workers:
+        assert workers.map(dies, [(i, home) for i in range(8)]) == [i * i for i in range(8)]
+        with pytest.raises(SettingsError, match="no such number"):
+            workers.map(refuses, [(i, home) for i in range(8)])
+        assert workers.map(prints, [(i,) for i in range(8)]) == list(range(8))
+
+
+def test_few_calls_and_one_thread_start_no_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not ALONE
+    with Workers(threads=8, calls=3) as workers:
+        assert not workers
+    monkeypatch.setenv("CRYSTAL_THREADS", "1")
+    assert cores(0) == 1
+    assert cores(4) == 4
+    with Workers(threads=0, calls=100) as workers:
+        assert not workers
+
+
+def test_helpers_leave_a_report_as_it_is() -> None:
+    measurement = crystal.measure(planted.ladder("picture", tasks=4, prompts=3, options=3).samples(150))
+
+    def report(threads: int) -> bytes:
+        settings = Settings(draws=99, interval_draws=40, splits=2, simulations=2, threads=threads)
+        return crystal.classify(measurement, settings=settings).to_json()
+
+    assert report(1) == report(2)
