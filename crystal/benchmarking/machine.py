@@ -55,6 +55,22 @@ def peak_memory() -> int | None:
     return None
 
 
+def peak_of_children() -> int | None:
+    """Return the most memory that any process held which this one started and waited for, in bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return int(most) << (0 if platform.system() == "Darwin" else 10)
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of those that it started and waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def reset_peak() -> None:
     """Let :func:`peak_memory` count from now on, where the system can."""
     try:

@@ -62,14 +62,26 @@ class Whole(msgspec.Struct, frozen=True):
     peers: list[Peer] = []
 
 
-class Statistics(msgspec.Struct, frozen=True):
-    """All that follows the counting: tests, intervals, verdicts, the report on disk."""
+class Analysis(msgspec.Struct, frozen=True):
+    """The whole job, once: reading, counting, tests, intervals, verdicts, and the report on disk."""
 
     tasks: int
     checkpoints: int
     prompts: int
     samples: int
+    counting: Timing
+    """Reading and counting alone."""
     timing: Timing
+    """All of it, helper processes too."""
+    peak_bytes: int | None
+    """Most memory of the process while it ran; None where the system does not say."""
+    helper_bytes: int | None
+    """Most memory of any process beside it."""
+
+    @property
+    def rate(self) -> float:
+        """Samples a second of the clock."""
+        return self.samples / self.timing.wall_seconds
 
 
 class Findings(msgspec.Struct, frozen=True):
@@ -81,4 +93,4 @@ class Findings(msgspec.Struct, frozen=True):
     whole: list[Whole]
     slopes: dict[str, float]
     """For each format, d log(CPU seconds) / d log(samples) over all sizes: 1 is linear."""
-    statistics: Statistics | None
+    analysis: Analysis | None

@@ -1,4 +1,4 @@
-"""One run: the operations, then logs of growing size, then what the statistics cost."""
+"""One run: the operations, then logs of growing size, then the largest from end to end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from crystal.benchmarking import machine, operations, whole
+from crystal.benchmarking import machine, operations, samples, whole
 from crystal.benchmarking.results import Findings, Operation, Whole
 from crystal.errors import SettingsError
 
@@ -23,7 +23,7 @@ class Plan(NamedTuple):
     """Samples of each log; empty leaves the whole job out."""
     jsonl: tuple[int, ...]
     tasks: int
-    """Tasks that the statistics are timed on; 0 leaves them out."""
+    """Tasks of the log that is analysed from end to end; 0 leaves that out."""
     seconds: float
     """About how long for each line, peers included."""
     quick: bool
@@ -37,7 +37,7 @@ def plan(*, quick: bool, only: Sequence[str] = (), most: int = 10**7) -> Plan:
     Parameters
     ----------
     quick : bool
-        Seconds rather than minutes: small inputs, logs up to 10^5 samples, no statistics.
+        Seconds rather than minutes: small inputs, logs up to 10^5 samples, none analysed to the end.
     only : sequence of str
         Operations to run, and ``whole`` for the whole job; all of it by default.
     most : int
@@ -65,7 +65,7 @@ def plan(*, quick: bool, only: Sequence[str] = (), most: int = 10**7) -> Plan:
     top = min(most, 10**5) if quick else most
     sizes = tuple(10**power for power in range(4, 10) if 10**power <= top) or (most,)
     jsonl = tuple(size for size in sizes if size <= 10**6)
-    return Plan(chosen, sizes, jsonl, 0 if quick else 2, 0.5 if quick else 3.0, quick)
+    return Plan(chosen, sizes, jsonl, 0 if quick else samples.TASKS, 0.5 if quick else 3.0, quick)
 
 
 def run(plan: Plan, *, with_peers: bool, progress: Progress | None = None) -> Findings:
@@ -97,7 +97,7 @@ def run(plan: Plan, *, with_peers: bool, progress: Progress | None = None) -> Fi
     tell("operations", len(plan.operations), len(plan.operations))
     found: list[Whole] = []
     slopes: dict[str, float] = {}
-    statistics = None
+    analysis = None
     with tempfile.TemporaryDirectory(prefix="crystal-bench-") as name:
         folder = Path(name)
         for form, sizes in (("parquet", plan.sizes), ("jsonl", plan.jsonl)):
@@ -109,7 +109,5 @@ def run(plan: Plan, *, with_peers: bool, progress: Progress | None = None) -> Fi
                 slopes[form] = whole.slope(part)
             found += part
         if plan.tasks and plan.sizes:
-            # As many samples a task as the largest log has, had it all its tasks.
-            size = max(1, plan.sizes[-1] * plan.tasks // 50)
-            statistics = whole.statistics(plan.tasks, size, folder, progress)
-    return Findings(SCHEMA_VERSION, card, timed, found, slopes, statistics)
+            analysis = whole.analysis(plan.tasks, plan.sizes[-1], folder, progress)
+    return Findings(SCHEMA_VERSION, card, timed, found, slopes, analysis)

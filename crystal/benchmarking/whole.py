@@ -1,4 +1,4 @@
-"""The whole job: logs of growing size read and counted, and what the statistics cost once."""
+"""The whole job: logs of growing size read and counted, and the largest analysed from end to end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from crystal.benchmarking import samples
 from crystal.benchmarking.clock import Rival, race
-from crystal.benchmarking.machine import peak_memory, reset_peak
-from crystal.benchmarking.results import Statistics, Timing, Whole
+from crystal.benchmarking.machine import cpu_seconds, peak_memory, peak_of_children, reset_peak
+from crystal.benchmarking.results import Analysis, Timing, Whole
 
 _COLUMNS = ("checkpoint", "task", "prompt", "text")
 
@@ -71,10 +71,8 @@ def slope(found: Sequence[Whole]) -> float:
     return round(float((x * y).sum() / (x * x).sum()), 3)
 
 
-def statistics(
-    tasks: int, size: int, folder: Path, progress: Callable[..., None] | None = None
-) -> Statistics:
-    """Classify the counts of a log and write the report, once.
+def analysis(tasks: int, size: int, folder: Path, progress: Callable[..., None] | None = None) -> Analysis:
+    """Analyse a log from end to end, once, into a report on disk.
 
     Parameters
     ----------
@@ -85,26 +83,37 @@ def statistics(
     folder : Path
         Where the log and the report go.
     progress : callable, optional
-        As :func:`crystal.classify` takes it.
+        As :func:`crystal.analyze` takes it.
 
     Returns
     -------
-    Statistics
+    Analysis
     """
     from crystal.analysis import classify_measurement
     from crystal.engine import measure
     from crystal.readers.rejections import Judge
     from crystal.report.folder import write_folder
 
-    path = folder / "statistics.parquet"
+    path = folder / "analysis.parquet"
     samples.write(path, size, tasks=tasks)
+    reset_peak()
+    wall, cpu = time.perf_counter(), cpu_seconds()
     measurement = measure(path)
-    path.unlink()
-    wall, cpu = time.perf_counter(), time.process_time()
+    counted = Timing(cpu_seconds() - cpu, time.perf_counter() - wall, 1)
     report = classify_measurement(measurement, progress=progress)
     write_folder(folder / "report", report, measurement, Judge("collect").rejections)
-    timing = Timing(time.process_time() - cpu, time.perf_counter() - wall, 1)
-    return Statistics(tasks, len(samples.STAGES), samples.PROMPTS, size, timing)
+    timing = Timing(cpu_seconds() - cpu, time.perf_counter() - wall, 1)
+    path.unlink()
+    return Analysis(
+        tasks=tasks,
+        checkpoints=len(samples.STAGES),
+        prompts=samples.PROMPTS,
+        samples=size,
+        counting=counted,
+        timing=timing,
+        peak_bytes=peak_memory(),
+        helper_bytes=peak_of_children(),
+    )
 
 
 def _grouping(path: Path) -> dict[str, Rival]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from crystal.benchmarking.results import Findings, Operation, Peer, Statistics, Timing, Whole
+from crystal.benchmarking.results import Analysis, Findings, Operation, Peer, Timing, Whole
 
 
 def amount(value: float) -> str:
@@ -59,8 +59,8 @@ def remarks(found: Findings) -> list[str]:
         f"{form}: CPU seconds grow as samples to the power {slope:.2f}."
         for form, slope in found.slopes.items()
     ]
-    if found.statistics is not None:
-        lines.append(_statistics(found.statistics, found.whole))
+    if found.analysis is not None:
+        lines.append(_analysis(found.analysis))
     return lines
 
 
@@ -142,15 +142,17 @@ def _cores(timing: Timing) -> str:
     return f"{timing.cores:.2f}"
 
 
-def _statistics(one: Statistics, found: Sequence[Whole]) -> str:
-    counted = [each for each in found if each.format == "parquet"]
-    took = one.timing
+def _analysis(one: Analysis) -> str:
+    took, counted = one.timing, one.counting
     shape = f"{one.tasks} tasks x {one.checkpoints} checkpoints x {one.prompts} prompts"
+    rest = took.cpu_seconds - counted.cpu_seconds
     text = (
-        f"Statistics and report of {shape} ({one.samples:,} samples): {took.cpu_seconds:.1f} CPU seconds, "
-        f"{took.cpu_seconds / one.tasks:.1f} a task; {took.wall_seconds:.1f} s on {took.cores:.2f} cores."
+        f"The whole analyze of {one.samples:,} samples ({shape}), report on disk: "
+        f"{took.wall_seconds:.1f} s on {took.cores:.2f} cores, {amount(one.rate)} samples/s. "
+        f"Reading and counting: {counted.wall_seconds:.1f} s ({counted.cpu_seconds:.1f} CPU seconds); "
+        f"statistics and report: {rest:.1f} CPU seconds, {rest / one.tasks:.2f} a task."
     )
-    if counted:
-        last = counted[-1]
-        text += f" Counting {last.samples:,} samples takes {last.timing.cpu_seconds:.1f} CPU seconds."
+    if one.peak_bytes is not None:
+        text += f" Peak memory {one.peak_bytes >> 20:,} MiB"
+        text += f", and {one.helper_bytes >> 20:,} in each helper." if one.helper_bytes else "."
     return text

@@ -25,7 +25,7 @@ def bench(
     only: Annotated[
         str | None,
         options.several(
-            "--only", "NAME", "These operations alone; whole is reading, counting and statistics."
+            "--only", "NAME", "These operations alone; whole is reading, counting, and the whole analysis."
         ),
     ] = None,
     most: Annotated[

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from math import isfinite
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from crystal.benchmarking import clock, operations, peers, picture, run, samples, whole, words
+from crystal.benchmarking import clock, machine, operations, peers, picture, run, samples, whole, words
 from crystal.benchmarking.clock import Rival, race
 from crystal.benchmarking.results import Findings, Peer, Timing, Whole
 from crystal.cli.app import app
@@ -87,10 +89,23 @@ def test_the_whole_job_is_checked_against_group_by(tmp_path: Path) -> None:
     assert found.peak_bytes is None or found.peak_bytes > 1 << 20
 
 
-def test_statistics_are_timed_once(tmp_path: Path) -> None:
-    found = whole.statistics(1, 300, tmp_path)
+def test_the_whole_job_is_timed_to_the_end(tmp_path: Path) -> None:
+    found = whole.analysis(1, 300, tmp_path)
     assert found.timing.rounds == 1
+    assert found.timing.wall_seconds > found.counting.wall_seconds > 0
+    assert found.timing.cpu_seconds > found.counting.cpu_seconds
+    assert found.rate == 300 / found.timing.wall_seconds
     assert (tmp_path / "report" / "report.json").exists()
+    text = words.as_text(msgspec.structs.replace(findings(), analysis=found))
+    assert "The whole analyze of 300 samples (1 tasks x 8 checkpoints x 8 prompts)" in text
+
+
+def test_cpu_seconds_count_processes_that_were_waited_for() -> None:
+    before = machine.cpu_seconds()
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", busy], check=True)
+    assert machine.cpu_seconds() - before > 0.25
+    assert (machine.peak_of_children() or 1 << 30) > 1 << 20
 
 
 def findings() -> Findings:
