@@ -20,7 +20,7 @@ class Limits(NamedTuple):
     low: float | None = None
     high: float | None = None
     value: float | None = None
-    """The estimate between them, for planning; verdicts rest on the limits alone."""
+    """The estimate between them. No verdict rests on it; it can only hold one back (``may_be_above``)."""
 
     def above(self, margin: float) -> bool | None:
         """Is the quantity above ``margin``: True if shown, False if refuted, else None."""
@@ -29,6 +29,10 @@ class Limits(NamedTuple):
         if self.high is not None and self.high <= margin:
             return False
         return None
+
+    def may_be_above(self, margin: float) -> bool:
+        """Is the quantity neither shown nor refuted to be above ``margin``, and its estimate above it?"""
+        return self.above(margin) is None and self.value is not None and self.value > margin
 
     def below(self, margin: float) -> bool | None:
         """Is the quantity below ``margin``: True if shown, False if refuted, else None."""
@@ -102,7 +106,9 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
     promptability rose, or entropy did without a collapse; RENUCLEATION, if mass left; SETTLING, if it stayed
     and the divergence is shown to exceed its margin.
     A collapse that is neither shown nor refuted ends in UNDETERMINED, because every later verdict would claim
-    to know that there was none. ``docs/decisions/collapse-before-entropy.md`` says why entropy is last.
+    to know that there was none. So does a rise that is neither shown nor refuted where the estimate itself says
+    that there was one. ``docs/decisions/collapse-before-entropy.md`` says why entropy is last, and why an open
+    rise alone does not end it.
 
     Examples
     --------
@@ -128,6 +134,10 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
         return "UNDETERMINED", "promptability: a collapse can be neither shown nor excluded"
     if evidence.entropy_change.above(evidence.entropy_margin):
         return "REMELTING", None
+    if evidence.promptability_change.may_be_above(margins.promptability_change):
+        return "UNDETERMINED", "promptability: its estimate rose, which is neither shown nor excluded"
+    if evidence.entropy_change.may_be_above(evidence.entropy_margin):
+        return "UNDETERMINED", "entropy: its estimate rose, which is neither shown nor excluded"
     if evidence.retention_change.below(-margins.retention):
         return "RENUCLEATION", None
     if evidence.retention_change.above(-margins.retention):

@@ -72,6 +72,18 @@ def test_a_change_within_the_margin_is_no_settling() -> None:
     assert verdict(**SETTLED, jsd=Limits(0.011, 0.03)) == "SETTLING"
 
 
+@pytest.mark.parametrize("risen", ["promptability_change", "entropy_change"])
+def test_a_rise_that_is_the_likelier_reading_holds_back_what_claims_there_was_none(risen: str) -> None:
+    margin = {"promptability_change": MARGINS.promptability_change, "entropy_change": 0.25}[risen]
+    around = {"low": margin - 0.02, "high": margin + 0.4}
+    for retention, else_found in ((HELD, "SETTLING"), (Limits(-0.4, -0.2), "RENUCLEATION")):
+        known = {**SETTLED, "retention_change": retention}
+        assert verdict(**{**known, risen: Limits(**around, value=margin + 0.1)}) == "UNDETERMINED"
+        assert verdict(**{**known, risen: Limits(**around, value=margin - 0.01)}) == else_found
+        assert verdict(**{**known, risen: Limits(-0.2, margin, value=margin)}) == else_found
+        assert verdict(**{**known, risen: Limits(margin + 0.01, margin + 0.4)}) == "REMELTING"
+
+
 def test_mass_that_leaves_is_renucleation_and_open_retention_is_undetermined() -> None:
     assert verdict(**{**SETTLED, "retention_change": Limits(-0.4, -0.2)}) == "RENUCLEATION"
     assert verdict(**SETTLED) == "SETTLING"
