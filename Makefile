@@ -6,7 +6,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.hpp') CMakeLists.txt pyproject.toml
 SHELL := /bin/bash
 
-.PHONY: help demo build test lint format bench performance evidence lab kernels asan clean
+FUZZ_CXX ?= clang++-14
+FUZZ_SECONDS ?= 60
+comma := ,
+TOOLS = PATH="$(abspath $(BIN)):$$PATH"
+
+# The core alone, without Python, in build/$(1) with the options $(2).
+define core
+$(TOOLS) cmake -S . -B build/$(1) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCRYSTAL_PYTHON=OFF $(2) && $(TOOLS) cmake --build build/$(1) --parallel 2
+endef
+
+.PHONY: help demo build test lint format bench performance evidence lab kernels asan tsan fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## what each word does
@@ -47,9 +57,22 @@ kernels: $(VENV)/.dev ## compile the Triton kernels, check and tabulate their co
 	CRYSTAL_FULL_GRID=1 $(BIN)/python -m pytest -n 2 tests/kernels tests/ops -k "not compiled_table and (kernels or token or curve)"
 
 asan: $(VENV)/.python ## the core's own tests under the address and undefined-behaviour sanitizers
-	@PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCRYSTAL_PYTHON=OFF -DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=address,undefined
-	@PATH="$(abspath $(BIN)):$$PATH" cmake --build build/asan --parallel 2
-	@PATH="$(abspath $(BIN)):$$PATH" UBSAN_OPTIONS=halt_on_error=1 ctest --test-dir build/asan --output-on-failure
+	@$(call core,$@,-DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=address$(comma)undefined)
+	@$(TOOLS) UBSAN_OPTIONS=halt_on_error=1 ctest --test-dir build/asan --output-on-failure
+
+tsan: $(VENV)/.python ## the core's own tests under the thread sanitizer
+	@$(call core,$@,-DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=thread)
+	@$(TOOLS) TSAN_OPTIONS=halt_on_error=1 ctest --test-dir build/tsan --output-on-failure
+
+fuzz: $(VENV)/.python ## each fuzzer of the core for a minute (FUZZ_SECONDS=...); Clang with libFuzzer
+	@echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' | \
+		$(FUZZ_CXX) -x c++ - -fsanitize=fuzzer,address -o /dev/null 2>/dev/null || { echo "make fuzz needs Clang with libFuzzer ($(FUZZ_CXX) has none): on Debian and Ubuntu the packages clang-14 and libclang-rt-14-dev (or FUZZ_CXX=another clang++)"; exit 1; }
+	@$(call core,$@,-DCRYSTAL_FUZZ=ON -DCMAKE_CXX_COMPILER=$(FUZZ_CXX) -DCRYSTAL_SANITIZE=fuzzer-no-link$(comma)address$(comma)undefined)
+	@for name in $(basename $(notdir $(wildcard tests/fuzz/*.cpp))); do \
+		mkdir -p build/fuzz/corpus/$$name && echo "fuzzing $$name for $(FUZZ_SECONDS) seconds" && \
+		UBSAN_OPTIONS=halt_on_error=1 build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/fuzz/seeds/$$name || exit 1; \
+	done
 
 clean: ## remove what was built and installed here
 	rm -rf $(VENV) build demo-report

@@ -5,15 +5,26 @@
 #include <limits>
 #include <stdexcept>
 
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
 #include "token_formats.hpp"
 
 namespace crystal {
 namespace {
 
+#if defined(__x86_64__) || defined(__i386__)
+// Clang 14 knows no __builtin_cpu_supports("f16c").
+bool has_f16c() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 bool has_avx2() {
 #if defined(__x86_64__) || defined(__i386__)
-    static const bool there =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    static const bool there = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     return there && tokens::avx2_row(LogitType::float32, TokenLevel::core) != nullptr;
 #else
     return false;
