@@ -31,7 +31,7 @@ class Limits(NamedTuple):
         return None
 
     def may_be_above(self, margin: float) -> bool:
-        """Is the quantity neither shown nor refuted to be above ``margin``, and its estimate above it?"""
+        """Say if it is open whether the quantity is above ``margin``, and the estimate is above it."""
         return self.above(margin) is None and self.value is not None and self.value > margin
 
     def below(self, margin: float) -> bool | None:
@@ -106,9 +106,9 @@ def decide(evidence: Evidence, margins: Margins) -> tuple[Verdict, str | None]:
     promptability rose, or entropy did without a collapse; RENUCLEATION, if mass left; SETTLING, if it stayed
     and the divergence is shown to exceed its margin.
     A collapse that is neither shown nor refuted ends in UNDETERMINED, because every later verdict would claim
-    to know that there was none. So does a rise that is neither shown nor refuted where the estimate itself says
-    that there was one. ``docs/decisions/collapse-before-entropy.md`` says why entropy is last, and why an open
-    rise alone does not end it.
+    to know that there was none. So does a rise that is neither shown nor refuted where the estimate itself
+    says that there was one. ``docs/decisions/collapse-before-entropy.md`` says why entropy is last, and why
+    an open rise alone does not end it.
 
     Examples
     --------
