@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
-from crystal.statistics.arrays import Floats, as_counts
+from crystal.statistics.arrays import Counts, Floats, as_counts
 from crystal.statistics.divergence import kl
 from crystal.statistics.special import log_rising
 
 LOWEST, HIGHEST = 0.02, 1.0
 _GRID = np.geomspace(LOWEST, HIGHEST, 49)
+_TABULATED = 1 << 12
+"""Counts below it, which are looked up again and again."""
 
 
 def smoothing_weight(counts: npt.ArrayLike) -> Floats:
@@ -36,9 +40,7 @@ def smoothing_weight(counts: npt.ArrayLike) -> Floats:
     """
     n = as_counts(counts)
     options = n.shape[-1]
-    # Equal counts give equal terms: evaluate each distinct count once, weighted by how often it occurs.
-    distinct, inverse = np.unique(n, return_inverse=True)
-    terms = log_rising(_GRID, distinct[:, None])[inverse.reshape(n.shape)].sum(axis=-2)
+    terms = _rising(n).sum(axis=-2)
     evidence = (terms - log_rising(options * _GRID, n.sum(axis=-1)[..., None])).sum(axis=-2)
     best = np.clip(evidence.argmax(axis=-1), 1, _GRID.size - 2)[..., None]
     left, middle, right = (np.take_along_axis(evidence, best + step, -1)[..., 0] for step in (-1, 0, 1))
@@ -50,6 +52,21 @@ def smoothing_weight(counts: npt.ArrayLike) -> Floats:
     result = np.where(np.maximum(left, right) > middle, _GRID[evidence.argmax(axis=-1)], result)
     empty = n.sum(axis=(-2, -1)) == 0
     return np.where(empty, HIGHEST, np.clip(result, LOWEST, HIGHEST))[()]
+
+
+def _rising(n: Counts) -> Floats:
+    """Return ln Gamma(n + a)/Gamma(a) of counts [...] at every weight of the grid: [..., 49]."""
+    if n.max(initial=0) < _TABULATED:
+        result: Floats = _table()[n]
+        return result
+    # Equal counts give equal terms: evaluate each distinct count once.
+    distinct, inverse = np.unique(n, return_inverse=True)
+    return log_rising(_GRID, distinct[:, None])[inverse.reshape(n.shape)]
+
+
+@cache
+def _table() -> Floats:
+    return log_rising(_GRID, np.arange(_TABULATED)[:, None])
 
 
 def smoothed(counts: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
