@@ -193,9 +193,9 @@ Sums row_sums(const typename Source::Logit* x, std::size_t count, float scale, f
             if (here.above(maximum)) {
                 lanes.empty_into(row);
                 in_block = 0;
-                // Looking ahead saves most raises, which come where a row begins.
+                // Most raises come where a row begins: looking ahead saves them there.
                 Peak<V> ahead = here;
-                for (std::size_t j = i + chunk; j < i + block && j + chunk <= count; j += chunk) {
+                for (std::size_t j = i + chunk; j < block && j + chunk <= count; j += chunk) {
                     Source::template load<V>(x + j, d);
                     Source::template load<V>(x + j + chunk / 2, d + vectors / 2);
                     ahead.take(d);
