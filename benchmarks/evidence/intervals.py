@@ -243,7 +243,7 @@ def _introduction(results: dict[str, Any]) -> str:
     )
     return f"""\
 Every repetition draws a truth, 1 to 4 prompts at two checkpoints, and n samples a prompt, and asks for all
-intervals just as an analysis does (level 95 %; 400 draws a grid point where the default is 1,000). The truths
+intervals just as an analysis does (level 95 %). The truths
 come in turn from Dirichlet worlds (even and uneven, prompts alike and not, changes of 10, 30 and 100 % of
 the way), planted ladders of every kind in both directions, and {published}.
 Repetitions: {DRAWS} a cell, {COSTLY_DRAWS} where options x samples reach {COSTLY:,}, {NULL_DRAWS} at a null;
