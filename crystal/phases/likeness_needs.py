@@ -23,11 +23,11 @@ LARGEST = 100
 _A_THIRD = 3
 FACTORS = LARGEST * 3.0 ** (np.arange(-15, 1) / _A_THIRD)
 """Sizes that are looked at, as multiples of what is there: each is a third of the third next."""
-LEAST = 0.67
+LEAST = 0.7
 """Share of the simulated data sets that a named size has to decide at least."""
 LESS = 0.5
 """How much the share decided at a third of a size counts against that size."""
-WORTH = 0.47
+WORTH = 0.48
 """Where no size has a balance of so much, none is a good answer."""
 CHANCE = "near, but so would be many who give these options other names"
 _RENAMINGS = 99

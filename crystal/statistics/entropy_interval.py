@@ -15,13 +15,11 @@ from crystal.statistics.entropy import entropy
 from crystal.statistics.estimate import Estimate
 from crystal.statistics.inversion import GRID_POINTS, REACH, invert, search, upper_tail
 from crystal.statistics.jackknife import entropy_jackknife
-from crystal.statistics.nsb import nsb_interval, nsb_posterior
 from crystal.statistics.smoothing import smoothed
 from crystal.statistics.special import LN2, t_quantile, xlog2x
 
 GRASSBERGER_COVERAGE = 0.8
 CHAO_SHEN_COVERAGE = 0.5
-FAST_COVERAGE, FAST_SAMPLES = 0.9, 50
 OPEN_COVERAGE, OPEN_SAMPLES = 0.95, 10
 MANY_SAMPLES = 50
 """Below so many samples an open list may hide as many options as were seen, whatever their counts say."""
@@ -77,7 +75,6 @@ def entropy_interval(
     seed: int = 0,
     key: int = 0,
     threads: int = 0,
-    fast: bool = True,
 ) -> Estimate:
     """Estimate the mean over prompts of the within-prompt entropy, with its interval.
 
@@ -85,14 +82,13 @@ def entropy_interval(
     p_b ~ p~^b, one b for all prompts; the limits are the mean entropies at which the mid-p of the plug-in
     statistic is alpha/2. The lower limit is that of a shorter list too, where that is lower: the options
     seen and half of those that Chao's richness estimate says are missing (spread over a long list, what is
-    unseen seems more even than it is, and the truth lay below in up to 13 % of draws). With ``fast``, from
-    50 samples a prompt and coverage .9 the NSB credible interval. Open list: the jackknife interval around
-    Chao-Shen's estimate from coverage .95 and 10 samples a prompt, widened by a tilted inversion over the
-    options seen and as many unseen ones as Chao's richness estimate says, and one more, and below 50 samples
-    at least as many as were seen (alone, the jackknife misses above in 9 to 14 % of draws at n = 50). From
-    50 samples on no unseen one is added where several were seen and no prompt has one once or twice.
-    Otherwise a lower limit only, by tilted inversion over the options seen: options unseen can only add
-    entropy.
+    unseen seems more even than it is, and the truth lay below in up to 13 % of draws). Open list: the
+    jackknife interval around Chao-Shen's estimate from coverage .95 and 10 samples a prompt, widened by a
+    tilted inversion over the options seen and as many unseen ones as Chao's richness estimate says, and one
+    more, and below 50 samples at least as many as were seen (alone, the jackknife misses above in 9 to 14 %
+    of draws at n = 50). From 50 samples on no unseen one is added where several were seen and no prompt has
+    one once or twice. Otherwise a lower limit only, by tilted inversion over the options seen: options
+    unseen can only add entropy.
 
     Parameters
     ----------
@@ -106,8 +102,6 @@ def entropy_interval(
         Simulated data sets for each of 17 grid points.
     seed, key, threads
         The stream of random numbers, and the threads that make it (never changing a result).
-    fast : bool
-        Allow the NSB interval where it is as good.
 
     Returns
     -------
@@ -129,16 +123,11 @@ def entropy_interval(
     if closed:
         if n.shape[-1] == 1:
             return Estimate(value=0.0, low=0.0, high=0.0, estimator="one option")
-        if fast and seen >= FAST_COVERAGE and fewest >= FAST_SAMPLES:
-            low, high = _credible(n, alpha)
-            name = "nsb credible"
-        else:
-            low, high = tilted_inversion(n, alpha, **stream)
-            shorter = _with_unseen(n, 0.5)
-            if 1 < shorter.shape[1] < n.shape[1]:
-                low = min(low, tilted_inversion(shorter, alpha, **stream)[0])
-            name = "tilted inversion"
-        return _containing(point, low, high, name)
+        low, high = tilted_inversion(n, alpha, **stream)
+        shorter = _with_unseen(n, 0.5)
+        if 1 < shorter.shape[1] < n.shape[1]:
+            low = min(low, tilted_inversion(shorter, alpha, **stream)[0])
+        return _containing(point, low, high, "tilted inversion")
     if point.value is not None and seen >= OPEN_COVERAGE and fewest >= OPEN_SAMPLES:
         spread = entropy_jackknife(n)
         half = t_quantile(1 - alpha / 2, spread.freedom) * math.sqrt(spread.variance)
@@ -218,13 +207,6 @@ def _tilt(base: Floats, exponents: Floats) -> Floats:
     weight = np.exp(log)
     result: Floats = weight / weight.sum(axis=-1, keepdims=True)
     return result
-
-
-def _credible(counts: Counts, alpha: float) -> tuple[float, float]:
-    """NSB posteriors of independent prompts: means average, variances add."""
-    posterior = nsb_posterior(counts)
-    sd = math.sqrt(float((posterior.sd**2).sum())) / counts.shape[0]
-    return nsb_interval(float(posterior.mean.mean()), sd, counts.shape[1], alpha)
 
 
 def _with_unseen(counts: Counts, share: float = 1.0) -> Counts:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from crystal.errors import SettingsError
 from crystal.statistics.arrays import Counts, Floats, as_counts
-from crystal.statistics.special import LN2, beta_quantile, digamma, log_rising, trigamma
+from crystal.statistics.special import LN2, digamma, log_rising, trigamma
 
 _RANGE = (-20.0, 16.0)
 """ln beta: beyond it the posterior has lost at least 16 nats, whatever the counts."""
@@ -74,23 +74,6 @@ def nsb_posterior(counts: npt.ArrayLike, k: int | None = None) -> NsbPosterior:
     elif sampled.size:
         mean[sampled], sd[sampled] = _integrate(rows[sampled], options)
     return NsbPosterior(mean.reshape(n.shape[:-1])[()], sd.reshape(n.shape[:-1])[()])
-
-
-def nsb_interval(mean: float, sd: float, k: int, alpha: float = 0.05) -> tuple[float, float]:
-    """Return the central credible interval of an entropy with this posterior mean and sd.
-
-    The posterior is matched in its two moments by a beta distribution on [0, log2 k], so that limits stay in
-    range where it leans on an end.
-    """
-    top = float(np.log2(k))
-    if top == 0 or sd == 0:
-        return mean, mean
-    share = min(max(mean / top, 1e-12), 1 - 1e-12)
-    size = share * (1 - share) * (top / sd) ** 2 - 1
-    if size <= 0:
-        return 0.0, top
-    a, b = share * size, (1 - share) * size
-    return top * beta_quantile(alpha / 2, a, b), top * beta_quantile(1 - alpha / 2, a, b)
 
 
 def _integrate(rows: Counts, options: int) -> tuple[Floats, Floats]:

@@ -2,13 +2,12 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 from scipy.integrate import quad
 from scipy.special import gammaln, polygamma, psi
 
 from crystal.errors import SettingsError
 from crystal.statistics.entropy import entropy
-from crystal.statistics.nsb import nsb_interval, nsb_posterior
+from crystal.statistics.nsb import nsb_posterior
 
 
 def reference(counts: list[int], k: int) -> tuple[float, float]:
@@ -81,12 +80,3 @@ def test_edges() -> None:
         nsb_posterior([1, 1, 1], 2)
     with pytest.raises(SettingsError):
         nsb_posterior([[0, 0]], 0)
-
-
-def test_interval_is_the_matched_beta() -> None:
-    low, high = nsb_interval(1.0, 0.2, 4)
-    share, size = 0.5, 0.25 * 100 - 1
-    assert low == pytest.approx(2 * stats.beta.ppf(0.025, share * size, share * size))
-    assert high == pytest.approx(2 - low)
-    assert nsb_interval(0.0, 0.0, 1) == (0.0, 0.0)
-    assert nsb_interval(1.0, 5.0, 4) == (0.0, 2.0)
