@@ -138,7 +138,15 @@ def transport(p: np.ndarray, q: np.ndarray, cost: np.ndarray) -> float:
     k = p.size
     rows = np.kron(np.eye(k), np.ones(k))
     columns = np.kron(np.ones(k), np.eye(k))
-    plan = linprog(cost.ravel(), A_eq=np.vstack([rows, columns[:-1]]), b_eq=np.append(p, q[:-1]))
+    # By default a row may be off by 1e-7, times a distance: too coarse for options of that probability.
+    exactly = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+    plan = linprog(
+        cost.ravel(),
+        A_eq=np.vstack([rows, columns[:-1]]),
+        b_eq=np.append(p, q[:-1]),
+        method="highs",
+        options=exactly,
+    )
     return float(plan.fun)
 
 
