@@ -66,10 +66,13 @@ def test_agrees_at_every_temperature(house, generator, vocabulary, dtype, temper
     house.hold(got, house.exact(logits, tokens, temperature), slack=6.0 * max(1.0, 0.5 / temperature))
 
 
-@pytest.mark.parametrize("dtype", DTYPES if FULL else [torch.float16], ids=str)
-@pytest.mark.parametrize("vocabulary", LARGE)
+@pytest.mark.parametrize(
+    ("vocabulary", "dtype"),
+    [(size, torch.float16) for size in LARGE] + [(32001, torch.float32), (32001, torch.bfloat16)] * FULL,
+    ids=str,
+)
 def test_agrees_at_real_vocabulary_sizes(house, generator, vocabulary, dtype):
-    """At one temperature: it enters as one factor after the product, which no size can change."""
+    """A size sets the number of tiles. What a dtype or a temperature changes, a tile shows: smaller sizes."""
     hidden, weight, tokens = draw(1, 16, vocabulary, dtype, generator)
     got = run(hidden, weight, tokens)
     house.hold(got, house.exact(hidden.double() @ weight.double().T, tokens), slack=6.0)
