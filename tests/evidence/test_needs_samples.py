@@ -16,7 +16,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_most_answers_are_finite_and_most_decide() -> None:
     rows = []
-    for case in (needs_samples.Case("frozen", 0, 40, 5, 4), needs_samples.Case("picture", 1, 20, 6, 4)):
+    for case in (needs_samples.Case("frozen", 0, 60, 10, 6), needs_samples.Case("foreign", 1, 20, 10, 6)):
         row = needs_samples._row(case)
         for number in range(4):
             needs_samples.add(row, case, number)
