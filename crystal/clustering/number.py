@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from crystal.clustering.apart import beyond_null
 from crystal.clustering.partitions import Labels, Partition, Way, adjusted_rand_index, generator, shares
 from crystal.clustering.results import Floats, NullTest
 
@@ -34,7 +35,8 @@ def choose(
 ) -> tuple[Partition, tuple[NullTest, ...]]:
     """Return the partition with the fewest clusters whose null is kept, and the tests up to it.
 
-    ``sizes`` are the samples behind the rows, None where the rows are exact.
+    ``sizes`` are the samples behind the rows, None where the rows are exact. Where a null cannot reach the
+    data, nothing is drawn from it (:func:`crystal.clustering.apart.beyond_null`).
     """
     most, together = min(most, len(rows)), max(1, TOGETHER // rows.size)
     ks = range(1, min(4 * most, len(rows)) + 1)
@@ -42,6 +44,13 @@ def choose(
     tests: list[NullTest] = []
     for k in range(1, most):
         here = found[k - 1]
+        drop = here.objective - found[min(k, len(rows) - 1)].objective
+        linked = way.method != "kmeans" and way.geometry == "js"
+        if sizes is not None and linked and draws + 1 >= 1 / alpha:
+            bound = beyond_null(rows, sizes, here.labels, drop)
+            if bound is not None:
+                tests.append(NullTest(k, drop, bound, 1.0 / (draws + 1), draws))
+                continue
         draw = (
             _cloud(rows, w, here.labels)
             if sizes is None

@@ -49,11 +49,11 @@ class NullTest(NamedTuple):
     drop: float
     """By how much the objective falls from k to k + 1 clusters."""
     chance: float
-    """Mean of the same over the draws of the null."""
+    """Mean of the same over the draws of the null; what they cannot exceed, where they would tell no more."""
     p: float
     """(draws whose statistic reaches that of the data + 1) / (draws + 1)."""
     draws: int
-    """Draws of the null."""
+    """Draws of the null. None is made, and p is as after all of them, where none could reach the data."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,7 @@ def needs(
     settings: Settings,
     key: int,
     analyse: Analyse | None = None,
-    seed_share: Callable[[int], float] = lambda _: 1.0,
+    seed_share: Callable[[int, float], float] = lambda *_: 1.0,
 ) -> Needs:
     """Find the number of samples (or prompts) at which a verdict could be expected.
 
@@ -131,7 +131,7 @@ class _World:
         self.truth = at_information(fit, max(_towards(jsd, margin, SHRINK * error), 0.0))
         self.margin = at_information(fit, margin)
         self.seen_at = 1.0
-        self.seed_share: Callable[[int], float] = lambda _: 1.0
+        self.seed_share: Callable[[int, float], float] = lambda *_: 1.0
 
     def look_ahead(self, analyse: Analyse) -> bool:
         """Take the limits from a larger data set where these samples give none; False if none gives them."""
@@ -185,7 +185,9 @@ class _World:
             verdicts += verdict != "UNDETERMINED"
             collapsed += verdict == "NUCLEATION"
         if collapsed and self.evidence.seed is None:
-            verdicts -= collapsed * (1.0 - self.seed_share(size))
+            # The share of the searches at which 0.9 of the data sets are decided; the rest would not matter.
+            least = 1.0 - (verdicts - DECIDED * count) / collapsed
+            verdicts -= collapsed * (1.0 - (self.seed_share(size, least) if 0.0 < least <= 1.0 else 1.0))
         return verdicts / count
 
 

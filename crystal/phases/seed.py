@@ -100,8 +100,7 @@ def find_seed(
         return unknown(f"{len(pool_rows.p)} base prompts with {least} valid samples; 2 are needed")
     key = stream_key("find_seed", *words)
     pool_rows, target = seen_options(pool_rows, target)
-    search = Search(pool_rows, [names[i] for i in kept], target, settings, seed, key)
-    return search.result()
+    return Search(pool_rows, [names[i] for i in kept], target, settings, seed, key).result()
 
 
 def _rows(values: npt.ArrayLike, where: str, least: int) -> tuple[Rows, npt.NDArray[np.intp]]:

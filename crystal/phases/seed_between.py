@@ -7,8 +7,9 @@ import numpy as np
 from crystal.ops.resampling import simulate_counts, stream_key
 from crystal.phases.crossfit import whole
 from crystal.phases.results import SeedResult
-from crystal.phases.rows import Rows
+from crystal.phases.rows import Rows, seen_options
 from crystal.phases.seed import find_seed
+from crystal.phases.seed_search import Search
 from crystal.phases.settings import Settings
 from crystal.phases.sides import side, usable
 from crystal.states.tables import TaskTable
@@ -19,7 +20,13 @@ PLANNED = 10
 
 
 def decided_share(
-    table: TaskTable, before: int, after: int, settings: Settings, family: str | None, size: int
+    table: TaskTable,
+    before: int,
+    after: int,
+    settings: Settings,
+    family: str | None,
+    size: int,
+    least: float | None = None,
 ) -> float:
     """Return the share of data sets of ``size`` samples a prompt in which a true seed is decided.
 
@@ -32,6 +39,9 @@ def decided_share(
         As in :func:`seed_between`; the data sets are drawn from its (smoothed) counts.
     size : int
         Samples of each prompt.
+    least : float, optional
+        Where only it matters whether the share reaches this, no more data sets are looked at than that
+        takes, and the share is that of these, as if all others were on their side.
     """
     base, tuned = usable(table, before), usable(table, after)
     if family is not None:
@@ -40,6 +50,8 @@ def decided_share(
         side(table, checkpoint, prompts, sampled=True).counts
         for checkpoint, prompts in ((before, base), (after, tuned))
     )
+    if size < settings.margins.min_valid or len(counts) < 2:
+        return 0.0
     rows = smoothed(counts)
     nearest = int(whole(Rows.sampled(counts), Rows.sampled(other)).distances()[0].argmin())
     key = stream_key("planned", table.task, family or "", before, after, size)
@@ -54,11 +66,21 @@ def decided_share(
         )
         for word, truth in (("base", rows), ("tuned", np.repeat(rows[[nearest]], len(other), axis=0)))
     ]
-    found = [
-        find_seed(one, other, seed=settings.seed, settings=settings, words=("planned", i)).found
-        for i, (one, other) in enumerate(zip(*drawn, strict=True))
-    ]
-    return sum(answer is not None for answer in found) / PLANNED
+    names = [str(i) for i in range(len(counts))]
+    decided = open_ = 0
+    for i, pair in enumerate(zip(*drawn, strict=True)):
+        sides = seen_options(*(Rows.sampled(one) for one in pair))
+        words = stream_key("find_seed", "planned", i)
+        search = Search(sides[0], names, sides[1], settings, settings.seed, words)
+        if search.found() is None:
+            open_ += 1
+        else:
+            decided += 1
+        if least is not None and decided / PLANNED >= least:
+            return 1.0 - open_ / PLANNED
+        if least is not None and 1.0 - open_ / PLANNED < least:
+            return decided / PLANNED
+    return decided / PLANNED
 
 
 def seed_between(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import stream_key
 from crystal.phases.cooling import Cooling, far_from_powers, fit_cooling
-from crystal.phases.crossfit import Fold, blend_weights, leaning, split_scores, whole
+from crystal.phases.crossfit import Fold, Scores, blend_weights, leaning, split_scores, whole
 from crystal.phases.results import SeedKind, SeedResult
 from crystal.phases.rows import Floats, Rows, centre_of, pairwise_jsd, redraw, smooth
 from crystal.phases.settings import Settings
@@ -19,6 +20,8 @@ from crystal.statistics.special import normal_quantile
 
 SPLITS = 20
 DRAWS = 200
+FOUND: dict[SeedKind, bool] = {"one": True, "sharpened": True, "blend": False, "none": False}
+"""What a kind says of the question whether there is a seed; the others leave it open."""
 _WEIGHT_SHOWN = 5e-4
 _JOINT_STEPS = 60
 _MOST_SAMPLES = 1e6
@@ -83,29 +86,22 @@ class Search:
         pairs = len(distances) * (len(distances) - 1)
         self.spread = float(distances.sum() / pairs) if pairs else 0.0
 
+    def found(self) -> bool | None:
+        """Say if there is a seed, by the rule of :meth:`result`; what it does not need is not computed."""
+        return None if self._alike() else FOUND.get(self._kind[0])
+
     def result(self) -> SeedResult:
         """Search, and say what was found."""
-        if len(self.base.p) < 2 or self.spread < self.settings.margins.jsd:
+        if self._alike():
             return unknown(
                 "the base's distributions cannot be told apart, so none of them can be singled out"
             )
-        alone = np.eye(len(self.base.p), dtype=bool)
-        scores = split_scores(
-            self.base, self.target, alone, SPLITS, self.seed, self.key, self.settings.threads
-        )
-        distance = np.median(scores.distances, axis=0)
-        votes = np.bincount(scores.chosen, minlength=len(distance))
-        chosen = int(np.lexsort((distance, -votes))[0])
-        self.noise = float(np.std(scores.residual))
-        fit = self._fit(self.base, chosen)
-        cooling = self._cooling(self.base, chosen)
-        nearer = float(np.mean(scores.distances[:, chosen] < scores.average))
-        kind, reason = self._kind(fit, cooling, nearer)
-        others = np.delete(distance, chosen)
-        average = float(others.mean())
+        chosen, distance, fit, cooling = self._chosen, self._distance, self._blend, self._power
+        kind, reason = self._kind
+        average = float(np.delete(distance, chosen).mean())
         return SeedResult(
             kind=kind,
-            found={"one": True, "sharpened": True, "blend": False, "none": False}.get(kind),
+            found=FOUND.get(kind),
             prompt=self.names[chosen],
             weights={
                 name: float(w) for name, w in zip(self.names, fit.weights, strict=True) if w >= _WEIGHT_SHOWN
@@ -122,6 +118,32 @@ class Search:
             p=self._fits_p(),
             reason=reason,
         )
+
+    def _alike(self) -> bool:
+        return len(self.base.p) < 2 or self.spread < self.settings.margins.jsd
+
+    @cached_property
+    def _scores(self) -> Scores:
+        alone = np.eye(len(self.base.p), dtype=bool)
+        return split_scores(self.base, self.target, alone, SPLITS, self.seed, self.key, self.settings.threads)
+
+    @cached_property
+    def _distance(self) -> Floats:
+        result: Floats = np.median(self._scores.distances, axis=0)
+        return result
+
+    @cached_property
+    def _chosen(self) -> int:
+        votes = np.bincount(self._scores.chosen, minlength=len(self._distance))
+        return int(np.lexsort((self._distance, -votes))[0])
+
+    @cached_property
+    def _blend(self) -> _Fit:
+        return self._fit(self.base, self._chosen)
+
+    @cached_property
+    def _power(self) -> Cooling | None:
+        return self._cooling(self.base, self._chosen)
 
     def _fit(self, base: Rows, chosen: int) -> _Fit:
         """Fit the blend to all samples, and again to data drawn from that fit."""
@@ -151,7 +173,7 @@ class Search:
         high = max(most, float((weights - np.quantile(shift, self.settings.alpha, axis=0)).max()))
         net = residual - float(null.mean())
         # Away from its null a divergence is noisier than at it; the halves show how much.
-        error = self.level * max(float(null.std()), self.noise)
+        error = self.level * max(float(null.std()), float(np.std(self._scores.residual)))
         p = float((np.sum(null >= residual) + 1) / (len(null) + 1))
         low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
         return _Fit(weights, low, high, max(net, 0.0), net - error, net + error, p)
@@ -198,15 +220,17 @@ class Search:
         least = self.settings.margins.promptability_coverage
         return min(self.prompts.coverage, self.target.coverage) < least
 
-    def _kind(self, fit: _Fit, cooling: Cooling | None, nearer: float) -> tuple[SeedKind, str | None]:
+    @cached_property
+    def _kind(self) -> tuple[SeedKind, str | None]:
         alpha, half = self.settings.alpha, self.settings.margins.seed_weight
         margin = self.settings.margins.seed_residual * self.spread
+        fit, scores = self._blend, self._scores
         fits = fit.residual_high <= margin
-        power = cooling is not None and cooling.residual_high <= margin and cooling.low > 1.0
-        if fits and fit.low > half and nearer >= 1 - alpha:
+        near = float(np.mean(scores.distances[:, self._chosen] < scores.average)) >= 1 - alpha
+        if fits and fit.low > half and near:
             return "one", None
         # A cooled row may also lie within the hull of the others; then one row explains what many do.
-        if power and (not fits or nearer >= 1 - alpha):
+        if (near or not fits) and self._cooled(margin):
             return "sharpened", None
         if self._blind():
             return "undetermined", "too much of the distributions is unseen to refute a seed"
@@ -226,6 +250,10 @@ class Search:
             base, row, self.target, self.settings.alpha, DRAWS, self.seed, key, self.settings.threads
         )
 
+    def _cooled(self, margin: float) -> bool:
+        power = self._power
+        return power is not None and power.residual_high <= margin and power.low > 1.0
+
     def _unexplained(self, fit: _Fit, margin: float) -> bool:
         return fit.residual_low > margin and (fit.p is None or fit.p < self.settings.alpha)
 
@@ -234,7 +262,8 @@ class Search:
 
         What few samples cannot tell apart need not be equal, so a merged row may hide one that fits.
         """
-        if not self._unexplained(self._fit(self.prompts, 0), margin):
+        merged = len(self.base.p) < len(self.prompts.p)
+        if merged and not self._unexplained(self._fit(self.prompts, 0), margin):
             return False
         near = (
             row

@@ -75,9 +75,9 @@ class Comparison:
         found = sampled_differences(before, after, part, quick, stream_key(self.key, "ahead"))
         return _evidence(found, (before, after), self.table, quick)
 
-    def seed_share(self, size: int) -> float:
+    def seed_share(self, size: int, least: float | None = None) -> float:
         """Return the share of data sets of another size in which the seed is found or refuted."""
-        return decided_share(self.whole, self.before, self.after, self.settings, self.family, size)
+        return decided_share(self.whole, self.before, self.after, self.settings, self.family, size, least)
 
 
 def compare(

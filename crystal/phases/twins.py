@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import stream_key
 from crystal.phases.permuting import permuted
-from crystal.phases.rows import Floats, Mask, Rows, pairwise_jsd
+from crystal.phases.rows import Counts, Floats, Mask, Rows, pairwise_jsd
 from crystal.phases.settings import Settings
 from crystal.statistics.multiple import benjamini_hochberg
-from crystal.statistics.special import normal_quantile
+from crystal.statistics.special import LN2, normal_quantile, xlog2x
 
 PAIR_DRAWS = 999
 SURE = 6.0
@@ -52,31 +50,36 @@ def pool(rows: Rows, labels: npt.NDArray[np.intp]) -> Rows:
 def _not_told_apart(rows: Rows, settings: Settings, key: int) -> Mask:
     counts = np.asarray(rows.counts)
     first, second = np.triu_indices(len(counts), 1)
-    p = np.array(
-        [
-            _pair_p(np.stack([counts[i], counts[j]]), settings, stream_key("pair", key, number))
-            for number, (i, j) in enumerate(zip(first, second, strict=True))
-        ]
-    )
+    p = np.full(len(first), 1.0 / (PAIR_DRAWS + 1))
+    for number in np.flatnonzero(~_sure(counts, first, second)):
+        pair = counts[[first[number], second[number]]]
+        pair = pair[:, pair.sum(axis=0) > 0]
+        alike = pair.shape[1] == 1
+        own = stream_key("pair", key, int(number))
+        p[number] = 1.0 if alike else permuted(pair[None], "g", settings, own, most=PAIR_DRAWS).p
     together: Mask = np.eye(len(counts), dtype=bool)
     together[first, second] = together[second, first] = benjamini_hochberg(p) >= settings.alpha
     return together
 
 
-def _pair_p(pair: npt.NDArray[np.int64], settings: Settings, key: int) -> float:
-    pair = pair[:, pair.sum(axis=0) > 0]
-    freedom = pair.shape[1] - 1
-    if freedom == 0:
-        return 1.0
-    # Wilson and Hilferty's normal form of a chi-squared: most pairs of many prompts are far beyond doubt, and
-    # need no permutations.
-    expected = pair.sum(axis=1, keepdims=True) * pair.sum(axis=0, keepdims=True) / pair.sum()
-    g = 2.0 * float((pair * np.log(np.where(pair > 0, pair, 1) / expected)).sum())
-    spread = 2.0 / (9.0 * freedom)
-    if ((g / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread) > SURE:
-        return 1.0 / (PAIR_DRAWS + 1)
-    result = permuted(pair[None], "g", settings, key, most=PAIR_DRAWS)
-    return float(result.p)
+def _sure(counts: Counts, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> Mask:
+    """Say of every pair if G is so far beyond doubt that permutations would tell nothing more.
+
+    Most pairs of many prompts are. Wilson and Hilferty's normal form of a chi-squared.
+    """
+    sizes = counts.sum(axis=1)
+    own = xlog2x(counts).sum(axis=1) - xlog2x(sizes)
+    sure = np.zeros(len(first), dtype=bool)
+    for i in range(len(counts) - 1):
+        # Row by row: all pairs at once would hold m * m * K numbers.
+        here = first == i
+        sums = counts[i] + counts[second[here]]
+        both = xlog2x(sums).sum(axis=1) - xlog2x(sizes[i] + sizes[second[here]])
+        g = 2.0 * LN2 * np.maximum(own[i] + own[second[here]] - both, 0.0)
+        freedom = np.maximum((sums > 0).sum(axis=1) - 1, 1)
+        spread = 2.0 / (9.0 * freedom)
+        sure[here] = (np.cbrt(g / freedom) - (1 - spread)) / np.sqrt(spread) > SURE
+    return sure
 
 
 def _standard_error(rows: Rows) -> Floats:
