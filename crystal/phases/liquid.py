@@ -12,10 +12,12 @@ from crystal.phases.permuting import permuted
 from crystal.phases.rows import Floats, Rows, promptedness, rows_of
 from crystal.phases.settings import Settings
 from crystal.states.tables import TaskTable
+from crystal.statistics.divergence import js_information
 from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.jackknife import js_jackknife
 from crystal.statistics.multiple import t_test
-from crystal.statistics.special import t_survival
+from crystal.statistics.reach import unreached
+from crystal.statistics.special import LN2, t_survival
 
 FEWEST_TO_REFUTE = 6
 """Prompts below which a sampled base is never called not liquid: others might move it."""
@@ -129,6 +131,22 @@ def _binary_entropy(q: Floats) -> Floats:
 
 
 def _permuted(rows: Rows, settings: Settings, key: int) -> float:
+    draws = min(settings.draws, MOST_DRAWS)
+    if unreached(draws, log_reach_js(rows)):
+        return 1.0 / (draws + 1)
     counts = np.asarray(rows.counts)[None]
-    result = permuted(counts, "js", settings, key, most=MOST_DRAWS)
-    return float(result.p)
+    return float(permuted(counts, "js", settings, key, most=MOST_DRAWS).p)
+
+
+def log_reach_js(rows: Rows) -> float:
+    """Bound the logarithm of the probability that permuted labels make the rows as different as they are.
+
+    The mean of KL(P_x || mean P) is at most that of KL(P_x || pool), and so at most G over the prompts and
+    twice the fewest samples of one: the bound is that of :func:`crystal.statistics.reach.log_reach` at this
+    G.
+    """
+    reached = float(js_information(rows.p)) * LN2 * float(rows.sizes.min())
+    freedom = float((rows.p > 0).any(axis=0).sum() - 1)
+    if freedom <= 0 or reached <= freedom:
+        return 0.0
+    return freedom - reached + freedom * math.log(reached / freedom)

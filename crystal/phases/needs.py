@@ -99,15 +99,12 @@ def needs(
     world.seed_share = seed_share
     if analyse is not None and not world.look_ahead(analyse):
         return Needs(reason=f"too little of the answers is seen, even at {LOOK_AHEAD[-1]} times the samples")
-    if world.decided(FACTORS[-1]) < DECIDED:
+    low = world.smallest(0, searched=False)
+    open_ = evidence.seed is None and low < len(FACTORS)
+    if open_ and world.decided(FACTORS[low]) < DECIDED:
+        low = world.smallest(low + 1)
+    if low == len(FACTORS):
         return Needs(reason=f"not within {FACTORS[-1]} times the samples")
-    low, high = 0, len(FACTORS) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if world.decided(FACTORS[middle]) >= DECIDED:
-            high = middle
-        else:
-            low = middle + 1
     return Needs(samples=math.ceil(FACTORS[low] * there))
 
 
@@ -150,7 +147,24 @@ class _World:
                 return True
         return False
 
-    def decided(self, factor: float) -> float:
+    def smallest(self, low: int, *, searched: bool = True) -> int:
+        """Return the place of the smallest factor, from ``low`` on, where enough is decided; else their count.
+
+        Searches for a seed cost most: without them (``searched``) the answer may be smaller, never larger.
+        """
+        high = len(FACTORS)
+        if low == high or self.decided(FACTORS[-1], searched) < DECIDED:
+            return high
+        high -= 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.decided(FACTORS[middle], searched) >= DECIDED:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def decided(self, factor: float, searched: bool = True) -> float:
         """Return the share of simulated data sets of this size that end in a verdict."""
         settings, count = self.settings, self.settings.simulations
         if factor < self.seen_at:
@@ -184,7 +198,7 @@ class _World:
             verdict = decide(known, margins)[0]
             verdicts += verdict != "UNDETERMINED"
             collapsed += verdict == "NUCLEATION"
-        if collapsed and self.evidence.seed is None:
+        if searched and collapsed and self.evidence.seed is None:
             # The share of the searches at which 0.9 of the data sets are decided; the rest would not matter.
             least = 1.0 - (verdicts - DECIDED * count) / collapsed
             verdicts -= collapsed * (1.0 - (self.seed_share(size, least) if 0.0 < least <= 1.0 else 1.0))

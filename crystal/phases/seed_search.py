@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from crystal.ops.resampling import stream_key
 from crystal.phases.cooling import Cooling, far_from_powers, fit_cooling
-from crystal.phases.crossfit import Fold, Scores, blend_weights, leaning, split_scores, whole
+from crystal.phases.crossfit import TOLERANCE, Fold, Scores, blend_weights, leaning, split_scores, whole
 from crystal.phases.results import SeedKind, SeedResult
 from crystal.phases.rows import Floats, Rows, centre_of, pairwise_jsd, redraw, smooth
 from crystal.phases.settings import Settings
 from crystal.phases.twins import merge_twins, pool
 from crystal.statistics.divergence import js_divergence
-from crystal.statistics.special import normal_quantile
+from crystal.statistics.special import LN2, normal_quantile
 
 SPLITS = 20
 DRAWS = 200
@@ -25,6 +25,7 @@ FOUND: dict[SeedKind, bool] = {"one": True, "sharpened": True, "blend": False, "
 _WEIGHT_SHOWN = 5e-4
 _JOINT_STEPS = 60
 _MOST_SAMPLES = 1e6
+_SURE = 7.0
 
 
 def unknown(reason: str) -> SeedResult:
@@ -63,6 +64,17 @@ def joint_blend(
             total = counts + parts + centre
             rows = total / total.sum(axis=1, keepdims=True)
     return rows, weights
+
+
+def most_left(options: int, noise: float) -> float:
+    """Return the bits that a fit to samples of a true blend leaves at most, at 7 normal deviates.
+
+    A JSD is at most half of either divergence, the fit leaves no more of it than the true weights do, and
+    twice that is chi-squared times ``noise``, one over the target's samples and one over those of a row.
+    """
+    spread = 2.0 / (9.0 * max(options - 1, 1))  # Wilson and Hilferty 1931
+    limit = max(options - 1, 1) * (1.0 - spread + _SURE * spread**0.5) ** 3
+    return float(limit * noise / (4.0 * LN2)) + TOLERANCE
 
 
 class Search:
@@ -184,7 +196,8 @@ class Search:
         Were it one, the tuned samples would show the prompts' own distributions too, so the bootstrap draws
         from a fit to both: from the base's samples alone, options that a prompt has by chance not shown count
         against the blend (p < .05 in 14 to 80 % of draws). A seed alone is a blend that leaves a little more
-        than its fit does, whose weights noise has spread: the larger p of the two counts.
+        than its fit does, whose weights noise has spread: the larger p of the two counts. Where no draw would
+        leave as much as the data do, none is made.
         """
         base, threads = self.prompts, self.settings.threads
         if base.exact and self.target.exact:
@@ -197,8 +210,11 @@ class Search:
 
         weights = blend_weights(q[None], rows, None, threads)[0]
         size = min(float(np.max(whole(base, self.target).target_size)), _MOST_SAMPLES)
+        residual, found = float(js_divergence(weights @ rows, q)), []
+        noise = 1.0 / size + (0.0 if base.exact else 1.0 / float(base.sizes.min()))
+        if residual > most_left(len(q), noise):
+            return 1.0 / (DRAWS + 1)
         alone = np.eye(len(rows))[int(whole(base, self.target).distances()[0].argmin())]
-        residual, found = float(left(rows[None], q[None])[0]), []
         for start in (weights, alone):
             truth, blend = joint_blend(base, rows, start, q, size)
             tuned = np.repeat((blend @ truth)[None], len(self.target.p), axis=0)
