@@ -148,7 +148,7 @@ class _World:
         return False
 
     def smallest(self, low: int, *, searched: bool = True) -> int:
-        """Return the place of the smallest factor, from ``low`` on, where enough is decided; else their count.
+        """Return the place of the smallest factor, from ``low`` on, where enough is decided, else how many.
 
         Searches for a seed cost most: without them (``searched``) the answer may be smaller, never larger.
         """
