@@ -15,7 +15,8 @@ from crystal.statistics.smoothing import smoothed
 
 SIMULATED_CELLS = 12_000_000
 """Cells of simulated tables that are held at once; fewer data sets are simulated for larger ladders."""
-_FEWEST = 60
+FEWEST = 60
+"""Simulated data sets of the largest ladders, and those that are looked at before others."""
 _FAR, _FAR_SPREADS = 40.0, 6.0
 """G so far below the largest (and so many standard deviations of its noise) is out of the question."""
 
@@ -25,8 +26,8 @@ class _Places:
     cuts: tuple[int, ...]
     short: Floats
     """What G of each cut lacks to the largest."""
-    null: Floats
-    """[truths, draws]: what G of the true cut lacks in simulated data."""
+    null: tuple[Floats, ...]
+    """Of each truth, [draws]: what G of the true cut lacks in simulated data."""
 
 
 class CutLadder:
@@ -43,12 +44,18 @@ class CutLadder:
         """Return the cut with the largest G between two others."""
         return start + 1 + int(cut_g(self.n[:, start:end]).argmax())
 
-    def simulated(self, n: Counts, cuts: Sequence[int], *words: int) -> Counts:
-        """Draw data sets [draws, B, S', K] of the size of `n`, int64 [B, S', K], from fitted cuts."""
+    def draws(self, n: Counts) -> int:
+        """Return how many data sets of the size of `n` are to be looked at."""
+        return int(np.clip(SIMULATED_CELLS // n.size, FEWEST, max(self.simulations, FEWEST)))
+
+    def simulated(self, n: Counts, cuts: Sequence[int], *words: int, most: int | None = None) -> Counts:
+        """Draw data sets [draws, B, S', K] of the size of `n`, int64 [B, S', K], from fitted cuts.
+
+        Fewer draws, where fewer are asked for, are the first of them all.
+        """
         blocks, checkpoints, options = n.shape
-        sides = smoothed(np.add.reduceat(n, [0, *cuts], axis=1))
-        rows = np.repeat(sides, np.diff([0, *cuts, checkpoints]), axis=1)
-        draws = int(np.clip(SIMULATED_CELLS // n.size, _FEWEST, max(self.simulations, _FEWEST)))
+        rows = fitted(n, cuts)
+        draws = min(self.draws(n), most or self.draws(n))
         drawn = simulate_counts(
             rows.reshape(-1, options),
             n.sum(axis=2).ravel(),
@@ -69,7 +76,7 @@ class CutLadder:
         if (start, end, cut) not in self._known:
             self._known[start, end, cut] = self._places(start, end, cut)
         known = self._known[start, end, cut]
-        slack = float(np.quantile(known.null, 1 - level, axis=1, method="higher").max())
+        slack = max(float(np.quantile(null, 1 - level, method="higher")) for null in known.null)
         return tuple(t for t, short in zip(known.cuts, known.short, strict=True) if short <= slack)
 
     def _places(self, start: int, end: int, cut: int) -> _Places:
@@ -85,13 +92,36 @@ class CutLadder:
         null = []
         for truth in truths:
             places = [kept.index(t) + 1 for t in truth]
+            if _never_lacks(pooled, places):
+                null.append(np.zeros(1))
+                continue
             again = known_cut_g(self.simulated(pooled, places, start, end))
             null.append(again.max(axis=1) - again[:, [place - 1 for place in places]].max(axis=1))
         return _Places(
             cuts=tuple(t + start for t in kept),
             short=g.max() - g[[t - 1 for t in kept]],
-            null=np.array(null),
+            null=tuple(null),
         )
+
+
+def fitted(n: Counts, cuts: Sequence[int]) -> Floats:
+    """Return smoothed distributions [B, S, K] that are the same between cuts."""
+    sides = smoothed(np.add.reduceat(n, [0, *cuts], axis=1))
+    result: Floats = np.repeat(sides, np.diff([0, *cuts, n.shape[1]]), axis=1)
+    return result
+
+
+def _never_lacks(n: Counts, cuts: Sequence[int]) -> bool:
+    """Whether, in data like `n` drawn from fitted cuts, the largest G is that of one of them for sure.
+
+    G of one less G of another is twice a log-likelihood ratio: of mean d, it has variance 4 d and what
+    Pearson's chi-squared adds to both.
+    """
+    expected = np.rint(fitted(n, cuts) * n.sum(axis=2, keepdims=True)).astype(np.int64)
+    g = known_cut_g(expected)
+    others = np.delete(g, [cut - 1 for cut in cuts])
+    ahead = float(g[[cut - 1 for cut in cuts]].max()) - float(others.max(initial=-math.inf))
+    return ahead > _FAR + _FAR_SPREADS * math.sqrt(4 * max(ahead, 0.0) + 4 * freedom(n))
 
 
 def freedom(counts: Counts) -> float:

@@ -8,9 +8,8 @@ import numpy as np
 
 from crystal.statistics.arrays import Floats
 from crystal.statistics.change_points import cut_g
-from crystal.statistics.cut_places import CutLadder, freedom
+from crystal.statistics.cut_places import FEWEST, CutLadder, freedom
 from crystal.statistics.ramps import Ramps, ramp_fits, ramps_through, step_fits
-
 
 @dataclass(frozen=True)
 class Cut:
@@ -120,8 +119,14 @@ def _alone(ladder: CutLadder, cuts: list[Cut], i: int, alpha: float) -> Transiti
         return result
 
     fits = ramp_fits(n, ramps)
-    null = gain(ramp_fits(ladder.simulated(n, [cut.position - start], start, end), ramps))
-    p = float((np.sum(null >= gain(fits)) + 1) / (len(null) + 1))
+    observed = gain(fits)
+    # Most steps are told by the first draws: so many as large leave no way for all of them to reject.
+    for most in sorted({FEWEST, draws := ladder.draws(n)}):
+        drawn = ladder.simulated(n, [cut.position - start], start, end, most=most)
+        as_large = int(np.sum(gain(ramp_fits(drawn, ramps)) >= observed))
+        p = (as_large + 1) / (len(drawn) + 1)
+        if as_large + 1 > alpha * (draws + 1):
+            break
     if p > alpha:
         return replace(change, gradual_p=p)
     best = int(np.where(ramps.steps, -np.inf, fits).argmax())

@@ -25,12 +25,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from crystal.ops.resampling import permutation_test, stream_key
+from crystal.ops.resampling import stream_key
 from crystal.statistics.arrays import as_counts
 from crystal.statistics.change_points import order_test
 from crystal.statistics.cut_places import CutLadder
 from crystal.statistics.gradual import Cut, Transition, transitions
-from crystal.statistics.reach import log_reach, unreached
+from crystal.statistics.reach import log_reach, short_permutation_test, unreached
 
 _ORDER_DRAWS = 199
 _ROUNDS = 10
@@ -131,7 +131,7 @@ class _Search:
         # Any of the cuts may be the one that reaches the best one's G.
         if unreached(draws, log_reach(sides) + math.log(end - start - 1)):
             return 1.0 / (draws + 1)
-        test = permutation_test(
+        test = short_permutation_test(
             n,
             "max_cut_g",
             draws=draws,
