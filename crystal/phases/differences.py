@@ -14,6 +14,7 @@ from crystal.phases.permuting import SECONDARY_DRAWS, permuted
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side
 from crystal.states.tables import Counts, Floats, TaskTable
+from crystal.statistics import large_samples
 from crystal.statistics.arrays import row_probabilities
 from crystal.statistics.coverage import coverage
 from crystal.statistics.difference import studentised_difference
@@ -206,7 +207,14 @@ def _null_distances(
 
 
 def _jsd(blocks: Counts, unseen: str | None, settings: Settings, key: int) -> Estimate:
-    test = permuted(blocks, "js", settings, stream_key(key, "js"), most=SECONDARY_DRAWS)
+    test = permuted(
+        blocks,
+        "js",
+        settings,
+        stream_key(key, "js"),
+        most=SECONDARY_DRAWS,
+        short=large_samples.enough(blocks.sum(axis=2), blocks.shape[2]),
+    )
     estimate = js_interval(
         blocks,
         alpha=settings.alpha,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crystal.ops.resampling import PermutationResult, Statistic, permutation_test
 from crystal.phases.settings import Settings
 from crystal.states.tables import Counts
-from crystal.statistics.reach import log_reach, unreached
+from crystal.statistics.reach import log_reach, short_permutation_test, unreached
 
 SECONDARY_DRAWS = 999
 """Most draws of the tests beside the omnibus test."""
@@ -19,6 +19,7 @@ def permuted(
     *,
     most: int | None = None,
     mass: float | None = None,
+    short: bool = False,
 ) -> PermutationResult:
     """Test int64 [B, G, K] with the settings' draws, stop, seed and threads.
 
@@ -35,8 +36,11 @@ def permuted(
         Fewer draws than the settings allow, for tests that gate no verdict.
     mass : float, optional
         Share that a retention set holds; that of the settings by default.
+    short : bool
+        Make 99 draws where no other would change p.
     """
-    return permutation_test(
+    test = short_permutation_test if short else permutation_test
+    return test(
         counts,
         statistic,
         draws=settings.draws if most is None else min(settings.draws, most),
@@ -63,4 +67,4 @@ def omnibus_p(counts: Counts, settings: Settings, key: int) -> float:
     """
     if unreached(settings.draws, log_reach(counts)):
         return 1.0 / (settings.draws + 1)
-    return permuted(counts, "g", settings, key).p
+    return permuted(counts, "g", settings, key, short=True).p

@@ -11,6 +11,7 @@ from crystal.statistics.change_points import cut_g
 from crystal.statistics.cut_places import FEWEST, CutLadder, freedom
 from crystal.statistics.ramps import Ramps, ramp_fits, ramps_through, step_fits
 
+
 @dataclass(frozen=True)
 class Cut:
     """A cut that was claimed, and where it may lie."""

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crystal.ops.resampling import permutation_test
+from crystal.statistics import large_samples
 from crystal.statistics.arrays import as_counts
 from crystal.statistics.coverage import coverage
 from crystal.statistics.estimate import Estimate
 from crystal.statistics.js_interval import js_interval
+from crystal.statistics.reach import short_permutation_test
 
 MIN_COVERAGE = 0.8
 MIN_VALID = 10
@@ -69,7 +71,8 @@ def promptability(
     sizes = n.sum(axis=1)
     if n.shape[1] == 0 or np.any(sizes == 0):
         return Estimate.unknown("a prompt has no valid samples")
-    test = permutation_test(
+    short = large_samples.enough(sizes, n.shape[1])
+    test = (short_permutation_test if short else permutation_test)(
         n[None], "js", draws=permutations, exceedances=exceedances, seed=seed, key=key, threads=threads
     )
     seen = float(coverage(n).mean())

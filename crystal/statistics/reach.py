@@ -34,12 +34,11 @@ def short_permutation_test(
     """Return what :func:`crystal.ops.resampling.permutation_test` does, from 99 draws where they tell p.
 
     If none of these reaches the data, and the data lie so far beyond them that none of all ``draws`` would,
-    then p is 1/(draws + 1), as after all of them. ``draws`` of the result, and what the null is said to be, are
-    those of the draws made.
+    then p is 1/(draws + 1), as after all of them. The result's ``draws`` and null are of the draws made.
 
     Examples
     --------
-    >>> found = short_permutation_test(np.array([[[90, 10], [10, 90]]]), "g", draws=19_999, exceedances=20)
+    >>> found = short_permutation_test(np.array([[[300, 30], [30, 300]]]), "g", draws=19_999, exceedances=20)
     >>> found.draws, found.p
     (99, 5e-05)
     """

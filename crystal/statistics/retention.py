@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from crystal.errors import SettingsError
 from crystal.ops.resampling import simulate_counts, stream_key
+from crystal.statistics import large_samples
 from crystal.statistics.arrays import Counts, Floats, as_counts, as_probabilities
 from crystal.statistics.estimate import Estimate
 from crystal.statistics.proportions import wilson_limits
@@ -20,6 +21,9 @@ _MOST_SAMPLES = 1 << 23
 """Samples that are drawn in one call, give or take one row of at most as many."""
 _ROUNDING = 1e-9
 """Shares that fall short of the wanted mass by this little have reached it."""
+_SURE, _STEPS = 6.0, 2.0
+"""Standard deviations, and samples, by which a set is clear of any other: four of data drawn twice over."""
+_FEWEST_DRAWS = 64
 
 
 def retained_options(values: npt.ArrayLike, mass: float = MASS) -> npt.NDArray[np.bool_]:
@@ -168,24 +172,77 @@ def _spread(
     drawn twice, from the fit and from what was drawn; that variance is twice the sampling one where nothing
     jumps, and its half counts where it is larger.
     """
-    prompts = before.shape[0]
     rows = smoothed_groups(np.stack([before, after], axis=1))
-    sizes = np.concatenate([before.sum(axis=1), after.sum(axis=1)])
+    sizes = before.sum(axis=1)
+    if large_samples.enough(np.minimum(sizes, after.sum(axis=1)), before.shape[1]):
+        return _known_spread(rows, sizes, after.sum(axis=1), mass, draws, seed, key, threads)
+    prompts = before.shape[0]
+    sizes = np.concatenate([sizes, after.sum(axis=1)])
     both = np.concatenate([rows[:, 0], rows[:, 1]])
     drawn = _drawn(both, sizes, draws, seed, key, threads)
-    again = _drawn(
-        (drawn / sizes[:, None]).reshape(-1, both.shape[1]),
-        np.tile(sizes, draws),
-        1,
-        seed,
-        stream_key("again", key),
-        threads,
-    ).reshape(drawn.shape)
+    again = _drawn_again(drawn, sizes, seed, key, threads)
     spread = []
     for counts in (drawn, again):
         kept, own = leave_one_out_retention(counts[:, :prompts], counts[:, prompts:], mass)
         spread.append(float((kept - own).mean(axis=1).std(ddof=1)))
     return max(spread[0], spread[1] / math.sqrt(2))
+
+
+def _known_spread(
+    rows: Floats, sizes: Counts, later: Counts, mass: float, draws: int, seed: int, key: int, threads: int
+) -> float:
+    """Return the same for many samples, drawing what only drawing can tell: the sets.
+
+    Prompts are independent, and so are the two checkpoints. Given the sets, the later share is binomial;
+    where the set is that of nearly any data set, so is the earlier one. Variances of many prompts add up, so
+    that each needs fewer draws.
+    """
+    draws = max(_FEWEST_DRAWS, math.ceil(draws / len(rows)))
+    p, q = rows[:, 0], rows[:, 1]
+    inside, sure = _sure_sets(p, sizes, mass)
+    own, kept = (p * inside).sum(axis=1), (q * inside).sum(axis=1)
+    once = own * (1 - own) / sizes + kept * (1 - kept) / later
+    twice = once.copy()
+    if not sure.all():
+        open_, n, m = p[~sure], sizes[~sure], later[~sure]
+        drawn = _drawn(open_, n, draws, seed, key, threads)
+        for found, counts, weight in (
+            (once, drawn, 1.0),
+            (twice, _drawn_again(drawn, n, seed, key, threads), 0.5),
+        ):
+            held, stays = leave_one_out_retention(counts, q[~sure], mass)
+            found[~sure] = weight * (held - stays).var(axis=0, ddof=1) + (held * (1 - held)).mean(axis=0) / m
+    return math.sqrt(max(float(once.sum()), float(twice.sum()))) / len(rows)
+
+
+def _sure_sets(p: Floats, sizes: Counts, mass: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return the set of each row of p [P, K], and whether it is that of any data set [P], bool."""
+    falling = -np.sort(-p, axis=1)
+    reached = np.cumsum(falling, axis=1)
+    at = (reached >= mass).argmax(axis=1)[:, None]
+
+    def value(x: Floats, place: npt.NDArray[np.int64]) -> Floats:
+        found: Floats = np.take_along_axis(x, np.minimum(place, x.shape[1] - 1), 1)[:, 0]
+        return found
+
+    last, full = value(falling, at), value(reached, at)
+    following = np.where(at[:, 0] + 1 < p.shape[1], value(falling, at + 1), 0.0)
+    short = full - last
+
+    def clear(gap: Floats, variance: Floats) -> npt.NDArray[np.bool_]:
+        return np.asarray(gap * sizes > _SURE * np.sqrt(np.maximum(variance, 0.0) * sizes) + _STEPS)
+
+    sure = clear(last - following, last + following)
+    sure &= clear(mass - short, short * (1 - short) + last) & clear(full - mass, full * (1 - full))
+    return p >= last[:, None], sure
+
+
+def _drawn_again(drawn: Counts, sizes: Counts, seed: int, key: int, threads: int) -> Counts:
+    """Draw one data set from the frequencies of each of those drawn [draws, R, K]."""
+    draws, _, options = drawn.shape
+    rows = (drawn / sizes[:, None]).reshape(-1, options)
+    again = _drawn(rows, np.tile(sizes, draws), 1, seed, stream_key("again", key), threads)
+    return again.reshape(drawn.shape)
 
 
 def _drawn(rows: Floats, sizes: Counts, draws: int, seed: int, key: int, threads: int) -> Counts:
@@ -205,13 +262,17 @@ def _drawn(rows: Floats, sizes: Counts, draws: int, seed: int, key: int, threads
     return np.concatenate(parts, axis=1)
 
 
-def leave_one_out_retention(before: Counts, after: Counts, mass: float = MASS) -> tuple[Floats, Floats]:
+def leave_one_out_retention(
+    before: Counts, after: Counts | Floats, mass: float = MASS
+) -> tuple[Floats, Floats]:
     """Return, row by row, the later share in the leave-one-out sets and the earlier samples' own.
 
     Parameters
     ----------
-    before, after : ndarray, int64 [..., K]
-        Counts of the same options, at least 2 earlier samples and 1 later one a row.
+    before : ndarray, int64 [..., K]
+        Counts of at least 2 samples a row.
+    after : ndarray, int64 or float64 [..., K]
+        Counts of at least 1 sample a row over the same options, or what they are expected to be.
     mass : float
         Share that the sets hold.
 
@@ -232,7 +293,7 @@ def leave_one_out_retention(before: Counts, after: Counts, mass: float = MASS) -
     """
     order = np.argsort(-before, axis=-1, kind="stable")
     c = np.take_along_axis(before, order, -1)
-    q = np.take_along_axis(after, order, -1) / after.sum(axis=-1, keepdims=True)
+    q = np.take_along_axis(np.broadcast_to(after, c.shape), order, -1) / after.sum(axis=-1, keepdims=True)
     n = c.sum(axis=-1, keepdims=True)
     total = np.cumsum(c, axis=-1)
     wanted = np.ceil(mass * (n - 1) - _ROUNDING * n)

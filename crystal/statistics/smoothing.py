@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy.typing as npt
 
 from crystal.statistics.arrays import Counts, Floats, as_counts
 from crystal.statistics.divergence import kl
-from crystal.statistics.special import log_rising
+from crystal.statistics.special import log_gamma, log_rising
 
 LOWEST, HIGHEST = 0.02, 1.0
 _GRID = np.geomspace(LOWEST, HIGHEST, 49)
-_TABULATED = 1 << 12
-"""Counts below it, which are looked up again and again."""
+_TABULATED = 1 << 10
+"""Counts below it, which are looked up again and again; from there on Stirling's series needs no shift."""
 
 
 def smoothing_weight(counts: npt.ArrayLike) -> Floats:
@@ -41,7 +42,12 @@ def smoothing_weight(counts: npt.ArrayLike) -> Floats:
     n = as_counts(counts)
     options = n.shape[-1]
     terms = _rising(n).sum(axis=-2)
-    evidence = (terms - log_rising(options * _GRID, n.sum(axis=-1)[..., None])).sum(axis=-2)
+    sizes = n.sum(axis=-1)[..., None]
+    if sizes.min(initial=_TABULATED) < _TABULATED:
+        whole = log_rising(options * _GRID, sizes)
+    else:
+        whole = log_gamma(options * _GRID + sizes) - [math.lgamma(options * a) for a in _GRID]
+    evidence = (terms - whole).sum(axis=-2)
     best = np.clip(evidence.argmax(axis=-1), 1, _GRID.size - 2)[..., None]
     left, middle, right = (np.take_along_axis(evidence, best + step, -1)[..., 0] for step in (-1, 0, 1))
     curve = left - 2 * middle + right
@@ -56,12 +62,11 @@ def smoothing_weight(counts: npt.ArrayLike) -> Floats:
 
 def _rising(n: Counts) -> Floats:
     """Return ln Gamma(n + a)/Gamma(a) of counts [...] at every weight of the grid: [..., 49]."""
-    if n.max(initial=0) < _TABULATED:
-        result: Floats = _table()[n]
-        return result
-    # Equal counts give equal terms: evaluate each distinct count once.
-    distinct, inverse = np.unique(n, return_inverse=True)
-    return log_rising(_GRID, distinct[:, None])[inverse.reshape(n.shape)]
+    result: Floats = _table()[np.minimum(n, _TABULATED - 1)]
+    many = n >= _TABULATED
+    if many.any():
+        result[many] = log_gamma(n[many][:, None] + _GRID) - [math.lgamma(a) for a in _GRID]
+    return result
 
 
 @cache

@@ -81,6 +81,12 @@ def log_rising(base: npt.ArrayLike, count: npt.ArrayLike) -> Floats:
     return result
 
 
+def log_gamma(x: Floats) -> Floats:
+    """Return ``ln Gamma(x)`` of x of 10 and more by Stirling's series."""
+    result: Floats = (x - 0.5) * np.log(x) - x + 0.5 * math.log(2 * math.pi) + _stirling_tail(x)
+    return result
+
+
 def _stirling_tail(z: Floats) -> Floats:
     w = 1.0 / (z * z)
     result: Floats = (

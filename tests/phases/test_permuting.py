@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
+from crystal.ops.resampling import permutation_test
 from crystal.phases.permuting import omnibus_p, permuted
 from crystal.phases.settings import Settings
-from crystal.statistics.reach import log_reach
+from crystal.statistics.reach import FIRST_DRAWS, log_reach, short_permutation_test
 
 
 def _g(tables: np.ndarray) -> np.ndarray:
@@ -51,3 +52,18 @@ def test_p_of_a_small_difference_is_drawn() -> None:
     settings = Settings(draws=999, threads=1)
     table = np.array([[[30, 20, 5], [25, 20, 9]]])
     assert omnibus_p(table, settings, 1) == permuted(table, "g", settings, 1).p
+
+
+@pytest.mark.parametrize("statistic", ["g", "js", "max_cut_g"])
+@pytest.mark.parametrize("apart", [0.0, 0.02, 0.06, 0.1, 0.9])
+def test_a_short_test_has_the_p_of_all_draws(statistic: str, apart: float) -> None:
+    random = np.random.default_rng(round(100 * apart))
+    shared, own = random.dirichlet(np.ones(4), (6, 1)), random.dirichlet(np.ones(4), (6, 4))
+    counts = random.multinomial(200, (1 - apart) * shared + apart * own).astype(np.int64)
+    run = {"draws": 1_999, "exceedances": 20, "key": 5, "threads": 1}
+    short = short_permutation_test(counts, statistic, **run)
+    whole = permutation_test(counts, statistic, **run)
+    assert short.p == whole.p
+    if apart == 0.9:
+        assert short.draws == FIRST_DRAWS
+    assert short.null_mean == pytest.approx(whole.null_mean, rel=0.1)

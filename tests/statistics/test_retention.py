@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from crystal.errors import SettingsError
 from crystal.ops.resampling import permutation_test
+from crystal.statistics import large_samples
+from crystal.statistics import retention as module
 from crystal.statistics.retention import (
     leave_one_out_retention,
     retained_options,
@@ -122,3 +124,26 @@ def test_exact_checkpoints_of_many_prompts_are_not_too_many_samples() -> None:
     sampled = np.tile([[10, 6, 4]], (20, 1))
     found = retention_change(exact, sampled, draws=20)
     assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("options", [3, 12])
+def test_spread_of_many_samples_is_that_of_drawing_both_sides(
+    options: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(options)
+    p = random.dirichlet(np.full(options, 0.5), (2, 5))
+    before, after = random.multinomial(500, p).astype(np.int64)
+    known = module._spread(before, after, 0.9, 4_000, 0, 0, 1)
+    monkeypatch.setattr(large_samples, "enough", lambda *_: False)
+    assert known == pytest.approx(module._spread(before, after, 0.9, 4_000, 0, 1, 1), rel=0.06)
+
+
+def test_a_set_is_sure_where_no_data_set_has_another() -> None:
+    p = np.array([[0.5, 0.3, 0.16, 0.04], [0.5, 0.3, 0.11, 0.09], [0.62, 0.36, 0.01, 0.01], [0.25] * 4])
+    inside, sure = module._sure_sets(p, np.full(4, 2_000), 0.9)
+    assert sure.tolist() == [True, False, True, True]
+    np.testing.assert_array_equal(inside[sure], retained_options(p[sure]))
+    random = np.random.default_rng(0)
+    for row, kept in zip(p[sure], inside[sure], strict=True):
+        found = retained_options(random.multinomial(2_000, row, size=2_000))
+        assert (found == kept).all()

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from crystal.statistics import cut_places
 from crystal.statistics.cut_places import CutLadder
 from crystal.statistics.ramps import ramp_fits, ramps_through, step_fits
 from crystal.statistics.segmentation import find_transitions
@@ -132,3 +133,18 @@ def test_a_stricter_level_never_narrows_a_position_set() -> None:
     assert cut in sets[0]
     for narrow, wide in itertools.pairwise(sets):
         assert narrow <= wide
+
+
+def test_places_without_a_doubt_need_no_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    p = random.dirichlet(np.ones(6), (10, 3))
+    for cuts, sure in (([0, 0, 0, 1, 1, 1], True), ([0, 0, 0, 1, 1, 2], True)):
+        counts = random.multinomial(2_000, p[:, cuts]).astype(np.int64)
+        ladder = CutLadder(counts, 400, 0, 0, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(cut_places, "_never_lacks", lambda *_: False)
+            drawn = CutLadder(counts, 400, 0, 0, 1).places(0, 6, 3, 0.025)
+        assert cut_places._never_lacks(counts, [3]) is sure
+        assert ladder.places(0, 6, 3, 0.025) == drawn == (3,)
+    few = random.multinomial(20, p[:, [0, 0, 0, 1, 1, 1]]).astype(np.int64)
+    assert not cut_places._never_lacks(few, [3])

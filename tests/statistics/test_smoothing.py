@@ -3,6 +3,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
+from crystal.statistics import smoothing
 from crystal.statistics.divergence import kl
 from crystal.statistics.smoothing import smoothed, smoothed_kl, smoothing_weight
 
@@ -44,3 +45,14 @@ def test_smoothed_kl_is_finite_where_kl_is_not() -> None:
     assert kl(before / 10, after / 10) == np.inf
     p = smoothed(np.stack([before, after]))
     assert smoothed_kl(before, after) == pytest.approx(float((p[0] * np.log2(p[0] / p[1])).sum()))
+
+
+def test_many_samples_have_the_same_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weight where Stirling's series is used without a shift is that of the general formula."""
+    random = np.random.default_rng(4)
+    counts = random.multinomial([3_000, 9_000], random.dirichlet(np.full(9, 0.3), (20, 2)))
+    many = smoothing_weight(counts)
+    monkeypatch.setattr(smoothing, "_TABULATED", 1 << 16)
+    smoothing._table.cache_clear()
+    np.testing.assert_allclose(many, smoothing_weight(counts), rtol=1e-7)
+    smoothing._table.cache_clear()
