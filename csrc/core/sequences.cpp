@@ -1,6 +1,8 @@
 #include "crystal/sequences.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -14,6 +16,8 @@ namespace {
 // A table of this many entries stays in a core's own cache.
 constexpr std::size_t kPartEntries = 8192;
 constexpr int kMostBits = 10;
+// So many entries make large pages, and longer pieces of every part than a slab's.
+constexpr std::size_t kRun = std::size_t{1} << 18;
 constexpr std::size_t kBatch = 128, kChunk = 4096;
 // A front that catches less than one row in kUseful rests for the kRest slabs that follow, twice as many next
 // time.
@@ -27,9 +31,10 @@ class Counter {
     using Run = sequences::Run<Entry>;
     using Front = sequences::Front<Entry>;
 
-    // How often one worker has met the sequences of the front, and where first.
+    // What one worker has met: how often and where first the sequences of the front, and what missed it.
     struct Met {
         std::vector<std::uint32_t> counts, first;
+        std::vector<Run> runs;
     };
 
   public:
@@ -39,11 +44,11 @@ class Counter {
           rows_(ragged.rows()),
           threads_(thread_count(options.threads)),
           front_(rows_,
-                 static_cast<std::size_t>(ragged.offsets.back() - ragged.offsets.front()) * ragged.width) {
+                 static_cast<std::size_t>(ragged.offsets.back() - ragged.offsets.front()) * ragged.width),
+          firsts_(rows_) {
         while (bits_ < kMostBits && (rows_ >> bits_) > kPartEntries) ++bits_;
-        slab_ = std::clamp<std::size_t>(rows_ / 64, 4096, 65536);
-        runs_.resize((rows_ + slab_ - 1) / slab_);
-        met_.resize(std::clamp<std::size_t>(threads_, 1, std::max<std::size_t>(runs_.size(), 1)));
+        slab_ = std::clamp<std::size_t>(rows_ / 4096, 64, 1024) * 64;
+        met_.resize(std::clamp<std::size_t>(threads_, 1, std::max<std::size_t>(rows_ / slab_, 1)));
         if (options.inverse) result_.inverse.resize(rows_);
     }
 
@@ -54,7 +59,6 @@ class Counter {
         collect();
         // By part, the row that stands for a sequence, and its count where that is not 1.
         std::vector<std::vector<std::pair<std::uint32_t, std::uint32_t>>> found(std::size_t{1} << bits_);
-        sequences::Firsts firsts(rows_);
         if (missed_) {
             parallel_for(found.size(), std::max<std::size_t>(found.size() / (8 * threads_), 1), threads_,
                          options_.stop, [&](std::size_t begin, std::size_t end) {
@@ -63,7 +67,6 @@ class Counter {
                              for (std::size_t part = begin; part < end; ++part) {
                                  settle(part, table, entries);
                                  for (const Entry& entry : table.distinct()) {
-                                     firsts.add(entry.row, threads_ == 1);
                                      if (entry.weight > 1) found[part].emplace_back(entry.row, entry.weight);
                                  }
                              }
@@ -71,11 +74,11 @@ class Counter {
             runs_.clear();
         } else {
             for (const Entry& entry : caught_) {
-                if (entry.weight > 0) firsts.add(entry.row, true);
+                if (entry.weight > 0) firsts_.mark(entry.row);
                 if (entry.weight > 1) found[0].emplace_back(entry.row, entry.weight);
             }
         }
-        result_.first = firsts.number(threads_);
+        result_.first = firsts_.number(threads_);
         result_.counts.resize(result_.first.size());
         parallel_for(result_.counts.size(), slab_, threads_, options_.stop,
                      [&](std::size_t begin, std::size_t end) {
@@ -83,10 +86,10 @@ class Counter {
                      });
         parallel_for(found.size(), 8, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
             for (std::size_t part = begin; part < end; ++part) {
-                for (const auto& [row, count] : found[part]) result_.counts[firsts[row]] = count;
+                for (const auto& [row, count] : found[part]) result_.counts[firsts_[row]] = count;
             }
         });
-        if (options_.inverse) number_rows(firsts);
+        if (options_.inverse) number_rows();
         return std::move(result_);
     }
 
@@ -95,41 +98,45 @@ class Counter {
     void read(Met& met, std::atomic<std::size_t>& next) {
         met.counts.resize(front_.most());
         met.first.resize(front_.most());
-        std::vector<Entry> missed;
-        missed.reserve(slab_);
+        Column<Entry> missed;
+        missed.reserve(std::min(kRun + slab_, rows_));
         std::size_t rest = 0, next_rest = kRest;
-        for (std::size_t slab; (slab = next.fetch_add(1, std::memory_order_relaxed)) < runs_.size();) {
-            throw_if(options_.stop);
-            const std::size_t begin = slab * slab_, end = std::min(begin + slab_, rows_);
+        const auto cut = [&] {
+            met.runs.emplace_back(missed, bits_);
             missed.clear();
+        };
+        for (std::size_t slab; (slab = next.fetch_add(slab_, std::memory_order_relaxed)) < rows_;) {
+            throw_if(options_.stop);
+            const std::size_t end = std::min(slab + slab_, rows_), before = missed.size();
             if (rest > 0) {
                 --rest;
-                for (std::size_t row = begin; row < end; ++row) miss(Identity::entry(ragged_, row), missed);
+                for (std::size_t row = slab; row < end; ++row) miss(Identity::entry(ragged_, row), missed);
             } else {
                 std::size_t fresh = 0;
-                for (std::size_t row = begin; row < end; row += kBatch) {
+                for (std::size_t row = slab; row < end; row += kBatch) {
                     fresh += read_batch(row, std::min(row + kBatch, end), met, missed);
                 }
-                if ((end - begin - missed.size() - fresh) * kUseful < end - begin) {
+                if ((end - slab - (missed.size() - before) - fresh) * kUseful < end - slab) {
                     rest = next_rest;
                     next_rest = 2 * next_rest + 1;
                 }
             }
-            if (missed.empty()) continue;
-            missed_.store(true, std::memory_order_relaxed);
-            runs_[slab] = Run(missed, bits_);
+            if (missed.size() >= kRun) cut();
         }
+        if (!missed.empty()) cut();
     }
 
     // Until rows are numbered, `inverse` holds what the front numbered a sequence, or inverted, that is
-    // negative, the row that stands for it.
-    void miss(const Entry& entry, std::vector<Entry>& missed) {
+    // negative, the row that stands for it. What is missed counts as a first until another is found before
+    // it: where most rows are distinct, threads then seldom need to mark what lies in another's slab.
+    void miss(const Entry& entry, Column<Entry>& missed) {
         missed.push_back(entry);
+        firsts_.mark(entry.row);
         if (options_.inverse) result_.inverse[entry.row] = ~static_cast<std::int32_t>(entry.row);
     }
 
     // Returns how many sequences this worker met for the first time.
-    std::size_t read_batch(std::size_t begin, std::size_t end, Met& met, std::vector<Entry>& missed) {
+    std::size_t read_batch(std::size_t begin, std::size_t end, Met& met, Column<Entry>& missed) {
         std::array<Entry, kBatch> entries;
         std::array<std::uint32_t, kBatch> places;
         const std::size_t size = end - begin;
@@ -163,6 +170,8 @@ class Counter {
     // What the front caught, by number: the first row and the count of all workers. A number that was given
     // to a sequence while another worker put the same into the front stays without any.
     void collect() {
+        for (Met& met : met_) std::ranges::move(met.runs, std::back_inserter(runs_));
+        missed_ = !runs_.empty();
         caught_.resize(front_.size());
         caught_runs_.resize((caught_.size() + kChunk - 1) / kChunk);
         parallel_for(
@@ -198,36 +207,39 @@ class Counter {
             table.add(ragged_, run.part(part), [](const Entry&) { return 1U; }, found);
         const auto count = [&](const Entry& entry) { return caught_[entry.weight].weight; };
         for (const Run& run : caught_runs_) table.add(ragged_, run.part(part), count, found);
-        if (!options_.inverse) return;
         const std::uint32_t* at = found.data();
         for (const Run& run : runs_) {
             for (const Entry& entry : run.part(part)) {
                 const std::uint32_t first = table.distinct()[*at++].row;
-                if (first != entry.row) result_.inverse[entry.row] = ~static_cast<std::int32_t>(first);
+                if (first == entry.row) continue;
+                firsts_.clear_shared(entry.row);
+                if (options_.inverse) result_.inverse[entry.row] = ~static_cast<std::int32_t>(first);
             }
         }
         for (const Run& run : caught_runs_) {
-            for (const Entry& entry : run.part(part)) caught_[entry.weight].row = table.distinct()[*at++].row;
+            for (const Entry& entry : run.part(part)) {
+                firsts_.mark_shared(caught_[entry.weight].row = table.distinct()[*at++].row);
+            }
         }
     }
 
-    void number_rows(const sequences::Firsts& firsts) {
+    void number_rows() {
         std::vector<std::uint32_t> numbers(caught_.size());
         bool final = !missed_;
         for (std::uint32_t i = 0; i < numbers.size(); ++i) {
-            numbers[i] = firsts[caught_[i].row];
+            numbers[i] = firsts_[caught_[i].row];
             final = final && numbers[i] == i;
         }
         if (final) return;
         parallel_for(rows_, slab_, threads_, options_.stop, [&](std::size_t begin, std::size_t end) {
             // Every number below `next` was given to an earlier row, so the row that has it is the first.
-            std::uint32_t next = firsts[static_cast<std::uint32_t>(begin)];
+            std::uint32_t next = firsts_[static_cast<std::uint32_t>(begin)];
             for (std::size_t row = begin; row < end; ++row) {
                 const std::int32_t held = result_.inverse[row];
                 const auto first = static_cast<std::uint32_t>(~held);
                 const std::uint32_t number = held >= 0      ? numbers[static_cast<std::size_t>(held)]
                                              : first == row ? next
-                                                            : firsts[first];
+                                                            : firsts_[first];
                 next += number == next ? 1 : 0;
                 result_.inverse[row] = static_cast<std::int32_t>(number);
             }
@@ -240,11 +252,12 @@ class Counter {
     int bits_ = 0;
     std::size_t slab_ = 0;
     Front front_;
-    std::vector<Met> met_;             // by worker
-    std::atomic<bool> missed_{false};  // whether any row was
-    std::vector<Run> runs_;            // of the rows that the front missed, by slab
-    std::vector<Entry> caught_;        // by number
-    std::vector<Run> caught_runs_;     // the same, with numbers as weights
+    sequences::Firsts firsts_;
+    std::vector<Met> met_;          // by worker
+    bool missed_ = false;           // whether any row missed the front
+    std::vector<Run> runs_;         // of the rows that the front missed
+    std::vector<Entry> caught_;     // by number
+    std::vector<Run> caught_runs_;  // the same, with numbers as weights
     SequenceCounts result_;
 };
 

@@ -2,35 +2,12 @@
 // Exact de-duplication of ragged data: which sequences are equal, where each was first seen, how often.
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <span>
-#include <utility>
-#include <vector>
 
+#include "crystal/column.hpp"
 #include "crystal/threads.hpp"
 
 namespace crystal {
-
-// A vector whose items are made without a value: who makes it large writes every one of them, in threads, and
-// zeros that one thread wrote before would cost as much again.
-template <class Item>
-struct Unset : std::allocator<Item> {
-    template <class Other>
-    struct rebind {
-        using other = Unset<Other>;
-    };
-    template <class Other, class... Values>
-    void construct(Other* at, Values&&... values) {
-        if constexpr (sizeof...(Values) == 0) {
-            ::new (static_cast<void*>(at)) Other;
-        } else {
-            ::new (static_cast<void*>(at)) Other(std::forward<Values>(values)...);
-        }
-    }
-};
-template <class Item>
-using Column = std::vector<Item, Unset<Item>>;
 
 // Sequence i is the elements [offsets[i], offsets[i + 1]) of an array whose elements are `width` bytes each.
 struct RaggedView {

@@ -14,13 +14,15 @@ class Firsts {
   public:
     explicit Firsts(std::size_t rows) : words_((rows + 63) / 64), before_(words_.size()) {}
 
-    void add(std::uint32_t row, bool alone) noexcept {
-        const std::uint64_t bit = std::uint64_t{1} << (row % 64);
-        if (alone) {
-            words_[row / 64] |= bit;
-        } else {
-            std::atomic_ref(words_[row / 64]).fetch_or(bit, std::memory_order_relaxed);
-        }
+    // Only one worker may mark rows of the same 64.
+    void mark(std::uint32_t row) noexcept { words_[row / 64] |= bit(row); }
+
+    // Any worker may change any row, at the price of taking 512 rows away from the others for a while.
+    void mark_shared(std::uint32_t row) noexcept {
+        std::atomic_ref(words_[row / 64]).fetch_or(bit(row), std::memory_order_relaxed);
+    }
+    void clear_shared(std::uint32_t row) noexcept {
+        std::atomic_ref(words_[row / 64]).fetch_and(~bit(row), std::memory_order_relaxed);
     }
 
     // Numbers the rows and returns them, ascending.
@@ -55,6 +57,8 @@ class Firsts {
     }
 
   private:
+    static std::uint64_t bit(std::uint32_t row) noexcept { return std::uint64_t{1} << (row % 64); }
+
     std::vector<std::uint64_t> words_;
     std::vector<std::uint32_t> before_;
 };

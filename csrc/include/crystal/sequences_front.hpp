@@ -5,10 +5,10 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <vector>
 
+#include "crystal/column.hpp"
 #include "crystal/sequences_hash.hpp"
 
 namespace crystal::sequences {
@@ -36,8 +36,8 @@ class Front {
           most_(std::min(rows, std::size_t{1} << bits_)),
           room_(std::min(1 + rows * (kHead + kBlock) + bytes / 4, kMostWords)),
           slots_((std::size_t{1} << bits_) + kProbes),
-          words_(new std::uint32_t[room_]),
-          entries_(new Entry[most_]) {}
+          words_(room_),
+          entries_(most_) {}
 
     // Numbers are below this.
     std::size_t most() const noexcept { return most_; }
@@ -124,10 +124,13 @@ class Front {
     int bits_;
     std::size_t most_, room_;
     std::vector<std::uint32_t> slots_;
-    std::unique_ptr<std::uint32_t[]> words_;
-    std::unique_ptr<Entry[]> entries_;
-    std::atomic<std::size_t> numbers_{0}, used_{1};
-    std::atomic<bool> full_{false};
+    Column<std::uint32_t> words_;
+    Column<Entry> entries_;
+    // On a line of their own: what changes with every new sequence must not take the rest, which every look
+    // reads, away from the other cores.
+    alignas(128) std::atomic<std::size_t> numbers_{0};
+    std::atomic<std::size_t> used_{1};
+    alignas(128) std::atomic<bool> full_{false};
 };
 
 }  // namespace crystal::sequences

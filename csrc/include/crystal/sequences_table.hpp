@@ -94,7 +94,7 @@ class Run {
     }
 
     std::vector<std::uint32_t> begin_;
-    std::vector<Entry> entries_;
+    Column<Entry> entries_;
 };
 
 // The distinct entries of one part, in the order in which they came. Open addressing, at most half full.
