@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from crystal.errors import InputError
-from crystal.phases.ladder import judge
+from crystal.phases.ladder import CHANGES, NAMES, TASKS, judge
 from crystal.phases.results import Inputs, LadderResult, PhaseReport
 from crystal.phases.sequences import sequence_result
 from crystal.phases.settings import Settings
@@ -45,7 +46,7 @@ def classify(
     settings : Settings, optional
         All settings at once; ``alpha`` and ``seed`` are then not used.
     progress : callable, optional
-        Called with what is being done, the tasks judged so far, and how many there are.
+        Called with what is being done, how much of it is done, and how much there is (None if unknown).
 
     Returns
     -------
@@ -75,13 +76,13 @@ def classify(
     total = sum(len(tasks) for tasks in names.values())
     if not total:
         raise InputError("there is nothing to classify: the measurement is empty", where="measurement")
-    done = 0
+    done: Counter[str] = Counter()
+    known = {TASKS: total, CHANGES: len(names), NAMES: len(names)}
 
-    def tick() -> None:
-        nonlocal done
-        done += 1
+    def tick(what: str) -> None:
+        done[what] += 1
         if progress is not None:
-            progress("judging tasks", done, total)
+            progress(what, done[what], known.get(what))
 
     tokens = token_cells(measurement.tokens)
     texts = sequence_cells(measurement.sequences)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from crystal.statistics.multiple import benjamini_hochberg
 
 CLAUSES = ("liquid", "nucleation", "settling")
 GENERATORS = 3
+Of = TypeVar("Of")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,11 @@ class Clauses:
     """By clause: the test of every task and family, before any correction for their number."""
 
 
-def decide_clauses(tables: Sequence[TaskTable], settings: Settings | None = None) -> Clauses:
+def decide_clauses(
+    tables: Sequence[TaskTable],
+    settings: Settings | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> Clauses:
     """Decide whether the picture of liquid, nucleation and settling holds for one ladder.
 
     Each clause is tested on every task, for each family of prompts by itself. Over the tasks of a family,
@@ -68,6 +75,8 @@ def decide_clauses(tables: Sequence[TaskTable], settings: Settings | None = None
         The tasks of one ladder, with the same checkpoints.
     settings : Settings, optional
         Level, margins, splits, draws, seed.
+    tick : callable
+        Called once a test of a clause on a task, for a progress bar.
 
     Returns
     -------
@@ -94,7 +103,7 @@ def decide_clauses(tables: Sequence[TaskTable], settings: Settings | None = None
     parts: dict[str, dict[str, Decided]] = {clause: {} for clause in CLAUSES}
     for family in families:
         own = [table for table in tables if any(prompt.family == family for prompt in table.prompts)]
-        liquid, nucleation, settling = _family(own, family, rungs, settings, seeds)
+        liquid, nucleation, settling = _family(own, family, rungs, settings, seeds, tick)
         parts["liquid"][family], parts["nucleation"][family], parts["settling"][family] = (
             liquid,
             nucleation,
@@ -146,27 +155,44 @@ def _mean_promptability(tables: Sequence[TaskTable], checkpoint: int, settings: 
 
 
 def _family(
-    tables: Sequence[TaskTable], family: str, rungs: Rungs, settings: Settings, seeds: tuple[int, ...]
+    tables: Sequence[TaskTable],
+    family: str,
+    rungs: Rungs,
+    settings: Settings,
+    seeds: tuple[int, ...],
+    tick: Callable[[], None],
 ) -> tuple[Decided, Decided, Decided]:
     if rungs.base is None:
         nothing = unknown("no checkpoint of stage base", len(tables))
         return nothing, nothing, nothing
     base = rungs.base
-    liquid = decide([liquid_test(table, base, family, settings) for table in tables], settings.alpha)
-    if rungs.tuned is None:
+    liquid = decide(
+        _each(lambda table: liquid_test(table, base, family, settings), tables, tick), settings.alpha
+    )
+    tuned = rungs.tuned
+    if tuned is None:
         nothing = unknown("no checkpoint after the base", len(tables))
         return liquid, nothing, nothing
     fluid = [table for table in tables if liquid.states.get(table.task)]
-    nucleation = _nucleation(fluid, family, base, rungs.tuned, rungs.by_sft, settings, seeds)
+    nucleation = _nucleation(fluid, family, base, tuned, rungs.by_sft, settings, seeds, tick)
     settling = (
-        unknown("no checkpoint after " + tables[0].checkpoints[rungs.tuned].name, len(tables))
-        if rungs.tuned == rungs.last
+        unknown("no checkpoint after " + tables[0].checkpoints[tuned].name, len(tables))
+        if tuned == rungs.last
         else _settling(
-            [settling_test(table, rungs.tuned, rungs.last, family, settings) for table in tables],
+            _each(lambda table: settling_test(table, tuned, rungs.last, family, settings), tables, tick),
             settings.alpha,
         )
     )
     return liquid, nucleation, settling
+
+
+def _each(function: Callable[[Of], Found], arguments: Sequence[Of], tick: Callable[[], None]) -> list[Found]:
+    """Return the function of each argument, with a tick after each."""
+    found = []
+    for argument in arguments:
+        found.append(function(argument))
+        tick()
+    return found
 
 
 def _nucleation(
@@ -177,11 +203,12 @@ def _nucleation(
     by_sft: bool,
     settings: Settings,
     seeds: tuple[int, ...],
+    tick: Callable[[], None],
 ) -> Decided:
     if not tables:
         return unknown("no task on which the base is shown to be liquid", 0)
     tests = [NucleationTest(table, base, tuned, family, settings) for table in tables]
-    first = decide([test.at(seeds[0]) for test in tests], settings.alpha)
+    first = decide(_each(lambda test: test.at(seeds[0]), tests, tick), settings.alpha)
     if first.result.holds is None:
         return first
     sampled = any(not table.exact[[base, tuned]].all() for table in tables)

@@ -41,6 +41,9 @@ from crystal.statistics.multiple import benjamini_hochberg
 
 Word = TypeVar("Word", bound=str)
 
+TASKS, CLAUSES = "judging tasks", "judging clauses"
+CHANGES, NAMES = "looking for change points", "naming transitions"
+"""What progress bars say."""
 ALL = ""
 """Name of the group of all prompts; families have names of their own."""
 
@@ -61,7 +64,7 @@ def judge(
     tables: Sequence[TaskTable],
     settings: Settings,
     workers: Workers = ALONE,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[str], None] = lambda _: None,
 ) -> LadderResult:
     """Measure and classify one ladder.
 
@@ -73,7 +76,8 @@ def judge(
     workers : Workers
         What the tasks are spread over.
     tick : callable
-        Called once a task, for a progress bar.
+        Called with what was done, :data:`TASKS` or :data:`CLAUSES` for every task and test of a clause,
+        :data:`CHANGES` and :data:`NAMES` once each, before it begins: for progress bars.
 
     Returns
     -------
@@ -84,14 +88,25 @@ def judge(
         settings = replace(settings, threads=1)
     rungs = find_rungs(sorted(tables, key=lambda table: table.task), settings)
     over_tasks: list[Any] = []
+
+    def over(tell: Callable[[], None]) -> None:
+        def tested() -> None:
+            tick(CLAUSES)
+            tell()
+
+        over_tasks.append(decide_clauses(tables, settings, tested))
+        tick(CHANGES)
+        over_tasks.append(scan_ladder(tables, settings))
+
     found = workers.map(
         measure_task,
         [(table, rungs, settings) for table in tables],
-        tick=tick,
-        meanwhile=lambda: over_tasks.extend([f(tables, settings) for f in (decide_clauses, scan_ladder)]),
+        tick=lambda: tick(TASKS),
+        meanwhile=over,
     )
     clauses, (changes, scan) = over_tasks
     units = {table.task: groups for table, (groups, _) in zip(tables, found, strict=True)}
+    tick(NAMES)
     name_transitions(units, settings, workers)
     tasks = {
         task: _task_result(groups, names, clusters)

@@ -86,7 +86,7 @@ class Workers:
         calls: Sequence[tuple[Any, ...]],
         *,
         tick: Callable[[], None] = lambda: None,
-        meanwhile: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[Callable[[], None]], None] = lambda _: None,
     ) -> list[Result]:
         """Return ``function(*arguments)`` of every call, in their order.
 
@@ -99,7 +99,8 @@ class Workers:
         tick : callable
             Called here once a call is done.
         meanwhile : callable
-            Called here once, while helpers are at work.
+            Called here once, while helpers are at work. It is given a function that it may call, to have
+            ``tick`` called for what is done by then.
         """
         results: dict[int, Result] = {}
         left = deque(range(len(calls)))
@@ -117,20 +118,27 @@ class Workers:
                 results[number] = result
                 done.put(number)
 
+        ticked = 0
+
+        def tell() -> None:
+            nonlocal ticked
+            while not done.empty():
+                done.get()
+                ticked += 1
+                tick()
+
         threads = [threading.Thread(target=ask, args=(helper,), daemon=True) for helper in self._helpers]
         for thread in threads:
             thread.start()
         try:
-            meanwhile()
-            for _ in calls:
-                while done.empty():
-                    if (number := _next(left)) is not None:
-                        results[number] = function(*calls[number])
-                        done.put(number)
-                    else:
-                        time.sleep(_MOMENT)
-                done.get()
-                tick()
+            meanwhile(tell)
+            while ticked < len(calls):
+                if done.empty() and (number := _next(left)) is not None:
+                    results[number] = function(*calls[number])
+                    done.put(number)
+                elif done.empty():
+                    time.sleep(_MOMENT)
+                tell()
         except BaseException:
             self._end()  # with answers under way that nobody waits for
             raise

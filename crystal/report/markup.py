@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import TypeAlias
 
 from crystal.report.words import clean
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*")
+_NOT_PLAIN = re.compile("[^ !#-%(-;=?-~]|  ")  # all that cleaning or escaping may change, and more
 _VOID = frozenset({"br", "hr", "meta", "input"})
 _SVG_SHAPES = frozenset({"line", "rect", "circle", "path"})  # XML's rule: not closed, they would nest
 
@@ -25,7 +27,18 @@ Child: TypeAlias = "str | int | Iterable[Child] | None"
 
 def escape(text: str) -> Markup:
     """Return text from outside as harmless markup: escaped, control bytes and reordering marks taken out."""
+    if _NOT_PLAIN.search(text) is None:
+        return Markup(text)
     return Markup(html.escape(clean(text), quote=True))
+
+
+@cache
+def _attribute(key: str) -> str:
+    """Return the attribute that a keyword stands for; the package's own are few."""
+    attribute = key.rstrip("_").replace("_", "-")
+    if not _NAME.fullmatch(attribute):
+        raise ValueError(f"not an attribute's name: {attribute!r}")
+    return attribute
 
 
 def tag(name: str, /, *children: Child, **attributes: str | int | float | bool | None) -> Markup:
@@ -48,9 +61,7 @@ def tag(name: str, /, *children: Child, **attributes: str | int | float | bool |
     """
     parts = [name]
     for key, value in attributes.items():
-        attribute = key.rstrip("_").replace("_", "-")
-        if not _NAME.fullmatch(attribute):
-            raise ValueError(f"not an attribute's name: {attribute!r}")
+        attribute = _attribute(key)
         if value is None or value is False:
             continue
         parts.append(attribute if value is True else f'{attribute}="{escape(str(value))}"')
@@ -64,12 +75,12 @@ def tag(name: str, /, *children: Child, **attributes: str | int | float | bool |
 
 def join(children: Child) -> Markup:
     """Return children one after the other as markup."""
-    if children is None:
-        return Markup("")
     if isinstance(children, Markup):
         return children
     if isinstance(children, str):
         return escape(children)
+    if children is None:
+        return Markup("")
     if isinstance(children, int):
         return Markup(children)
-    return Markup("".join(join(child) for child in children))
+    return Markup("".join([join(child) for child in children]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
 import crystal
 from crystal.errors import SettingsError
+from crystal.phases.classify import classify
 from crystal.phases.settings import Settings
 from crystal.phases.workers import ALONE, Workers, cores
 from crystal.testing import planted
@@ -47,8 +49,39 @@ def test_helpers_work_while_this_process_does_something_else() -> None:
     import time
 
     with Workers(threads=2, calls=8) as workers:
-        found = workers.map(where, [(i,) for i in range(8)], meanwhile=lambda: time.sleep(5))
+        found = workers.map(where, [(i,) for i in range(8)], meanwhile=lambda _: time.sleep(5))
     assert any(process != os.getpid() for _, process in found)
+
+
+def test_what_helpers_have_done_is_told_while_this_process_is_busy() -> None:
+    import time
+
+    ticks: list[int] = []
+    told: list[int] = []
+
+    def busy(tell: Callable[[], None]) -> None:
+        for _ in range(400):
+            time.sleep(0.05)
+            tell()
+            if ticks:
+                break
+        told.extend(ticks)
+
+    with Workers(threads=2, calls=8) as workers:
+        workers.map(where, [(i,) for i in range(8)], tick=lambda: ticks.append(1), meanwhile=busy)
+    assert told
+    assert len(ticks) == 8
+
+
+def test_progress_says_what_is_being_done() -> None:
+    said: list[tuple[str, int, int | None]] = []
+    samples = planted.ladder("picture", tasks=2, prompts=3, options=4, seed=1).samples(40)
+    measurement = crystal.measure(samples)
+    classify(measurement, settings=Settings(threads=1), progress=lambda *what: said.append(what))
+    assert said[0] == ("judging clauses", 1, None)
+    assert ("judging tasks", 2, 2) in said
+    assert ("looking for change points", 1, 1) in said
+    assert said[-1] == ("naming transitions", 1, 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import itertools
 import re
 from collections.abc import Callable
@@ -7,10 +8,13 @@ from html.parser import HTMLParser
 from importlib import resources
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crystal.phases.results import PhaseReport
 from crystal.report.html import to_html
 from crystal.report.markup import Markup, escape, join, tag
+from crystal.report.words import clean
 
 Factory = Callable[..., PhaseReport]
 VOID = {"meta", "input", "br", "hr"}
@@ -195,3 +199,8 @@ def test_contrast_in_both_schemes() -> None:
         texts = [(ink, ground) for ink in ("ink", "soft", "link") for ground in ("page", "panel")]
         for ink, ground in chips + texts:
             assert _contrast(scheme[ink], scheme[ground]) >= 4.5, (ink, ground)
+
+
+@given(st.text(st.sampled_from(" aZ09.,;:!?#%()*+-/=[]{}|~^_`@\\$'\"<>&\t\n\x1b\u200eé"), max_size=12))
+def test_plain_text_takes_the_short_way_to_the_same_markup(text: str) -> None:
+    assert escape(text) == html.escape(clean(text), quote=True)
