@@ -24,6 +24,7 @@ from crystal.phases.rows import (
     seen_options,
     smooth,
 )
+from crystal.phases.seed_search import most_left
 from crystal.phases.settings import Settings
 from crystal.phases.settling import shared_rows
 from crystal.states.tables import TaskTable
@@ -37,6 +38,8 @@ NO_COLLAPSE = 0.005
 SPLITS_AT_ONCE = 50
 ENOUGH = 20
 """Folds on the other side after which a p-value is above every level (Besag and Clifford's stop)."""
+FAR = 8.0
+"""Standard deviations of the folds from a margin beyond which no fold would lie on its other side."""
 FLOOR_DRAWS = 50
 COOLED_SHARE = 0.2
 """Share of the level with which a cooled seed is claimed; the rest is for a seed as it was."""
@@ -119,6 +122,10 @@ class NucleationTest:
             found, refuted = self._misses(rho, weight)
             if found >= ENOUGH and (blind or refuted >= ENOUGH or self._against(rho, weight) >= SURE[1]):
                 break
+            if self._settled(rho, weight):
+                rho, weight = np.resize(rho, 2 * settings.splits), np.resize(weight, 2 * settings.splits)
+                found, _ = self._misses(rho, weight)
+                break
         seeded = min(_share(found, rho.size) / (1 - COOLED_SHARE), self.cooled.yes / COOLED_SHARE, 1.0)
         return TaskTest(
             self.task,
@@ -127,6 +134,21 @@ class NucleationTest:
             no=1.0 if blind else min(1.0, 3.0 * min(self.collapse[1], self._against(rho, weight))),
             value=float(np.median(weight)),
         )
+
+    def _settled(self, rho: Floats, weight: Floats) -> bool:
+        """Whether other halves could not but say the same, so that those looked at may stand for all."""
+        margin, half = self.settings.margins.seed_residual, self.settings.margins.seed_weight
+        if not _far(rho, margin):
+            return False
+        return self._beyond(rho) if rho[0] > margin else _far(weight, half)
+
+    def _beyond(self, rho: Floats) -> bool:
+        """Whether no true seed could leave as much, so that none has to be simulated."""
+        rows, target = self.pool.rows, self.target
+        size = float(np.max(whole(rows, target).target_size))
+        noise = 2.0 / size + (0.0 if rows.exact else 2.0 / float(rows.sizes.min()))
+        left = float(np.median(_split_means(rho))) * self.pool.spread + self.floor
+        return left > most_left(rows.p.shape[1], noise)
 
     def _misses(self, rho: Floats, weight: Floats) -> tuple[int, int]:
         """Folds that speak against a seed, and folds that speak for one."""
@@ -142,6 +164,8 @@ class NucleationTest:
         unexplained, outweighed = int((rho <= margin).sum()), int((weight >= half).sum())
         if min(unexplained, outweighed) >= ENOUGH or self.cooled.no >= SURE[1]:
             return max(_share(min(unexplained, outweighed), rho.size), self.cooled.no)
+        if unexplained == 0 and self._beyond(rho):
+            return max(_share(0, rho.size), _share(0, NULL_DRAWS), self.cooled.no)
         # A true seed loses weight to noise and leaves a residual too: what one shows at these sizes refutes
         # none. The mean of a split's two folds uses every sample once, so it is as noisy as the median over
         # all splits.
@@ -253,6 +277,12 @@ def _collapse(before: Rows, after: Rows, settings: Settings, key: int) -> tuple[
 def _share(hits: int, of: int) -> float:
     """Share of folds, never 0: as many again could not have shown less than one."""
     return (hits + 1) / (of + 1)
+
+
+def _far(folds_of: Floats, edge: float) -> bool:
+    """Whether all folds lie on one side of an edge, and on average many of their deviations from it."""
+    one_side = bool((folds_of > edge).all() or (folds_of < edge).all())
+    return one_side and abs(float(folds_of.mean()) - edge) > FAR * float(folds_of.std())
 
 
 def _split_means(folds_of: Floats) -> Floats:

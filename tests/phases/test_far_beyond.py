@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from crystal.phases import liquid, seed_search
+from crystal.phases import liquid, nucleation, seed_search
+from crystal.phases.crossfit import Scores, null_scores
 from crystal.phases.liquid import log_reach_js
+from crystal.phases.nucleation import NucleationTest
 from crystal.phases.rows import Rows
 from crystal.phases.seed import find_seed
 from crystal.phases.seed_search import most_left
 from crystal.phases.settings import Settings
 from crystal.statistics.divergence import js_information
 from crystal.statistics.reach import log_reach
+from crystal.testing.planted import ladder
 
 
 def counts(n: int, seed: int = 0, prompts: int = 6, options: int = 5) -> np.ndarray:
@@ -80,3 +85,36 @@ def test_a_true_blend_leaves_less_than_the_bound(
     search._fits_p()
     assert len(seen) > 400
     assert max(seen) < 0.6 * most_left(options, 1 / (4 * n) + 1 / n)
+
+
+@pytest.mark.parametrize("kind", ["picture", "foreign"])
+def test_folds_that_are_not_made_would_have_said_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = ladder(kind, tasks=2, prompts=6, options=12, families=("context",), seed=3).tables(1_000)
+    made: list[int] = []
+    plain = nucleation.split_scores
+
+    def counted(*given: Any) -> Scores:
+        made.append(given[3])
+        return plain(*given)
+
+    monkeypatch.setattr(nucleation, "split_scores", counted)
+
+    def asked() -> list[tuple[float | None, float | None]]:
+        tests = [NucleationTest(table, 0, 1, "context", Settings(threads=1)) for table in tables]
+        return [(found.yes, found.no) for found in (test.at(0) for test in tests)]
+
+    quick, few = asked(), sum(made)
+    monkeypatch.setattr(NucleationTest, "_settled", lambda *_: False)
+    monkeypatch.setattr(NucleationTest, "_beyond", lambda *_: False)
+    made.clear()
+    assert quick == asked()
+    assert few < sum(made) == 2 * 200
+
+
+def test_a_true_seed_leaves_less_than_the_bound() -> None:
+    """What clause N takes for beyond every true seed: 200 of them stay well below."""
+    rows = counts(300, seed=5, prompts=8, options=10)
+    target = np.random.default_rng(6).multinomial(300, rows[2] / 300, 8)
+    one, other = Rows.sampled(rows), Rows.sampled(target)
+    scores = null_scores(one, other, 2, np.eye(8, dtype=bool), 200, 1, 1)
+    assert float(scores.residual.max()) < 0.5 * most_left(10, 2 / 2_400 + 2 / 300)
