@@ -1,7 +1,8 @@
 """Counting rows of four string columns: crystal's count table beside pyarrow, duckdb and polars.
 
 ``CRYSTAL_BENCH_ROWS`` sets the number of rows (default 1,000,000). Every peer's answer is checked against the
-count table's before it is timed. All run on one thread, so that a ratio is one of work and not of cores.
+count table's before it is timed. All run on one thread, so that a ratio is one of work and not of cores;
+``test_threads`` counts on as many as there are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from crystal.states.count_table import CountTable
@@ -97,13 +99,29 @@ def answer(result: Any) -> tuple[int, int]:
 
 @pytest.mark.parametrize("shape", ["collapsed", "base-like"])
 @pytest.mark.parametrize("peer", PEERS)
-def test_counting(benchmark: Any, peer: str, shape: str) -> None:
+def test_counting(benchmark: Any, monkeypatch: pytest.MonkeyPatch, peer: str, shape: str) -> None:
+    monkeypatch.setenv("CRYSTAL_THREADS", "1")
     if peer in ("duckdb", "polars"):
         pytest.importorskip(peer)
     benchmark.group = f"count {ROWS:,} rows, {shape}"
     table, distinct, fingerprint = prepared(shape)
-    assert answer(PEERS[peer](table)) == (distinct, fingerprint)
+    result = PEERS[peer](table)
+    assert answer(result) == (distinct, fingerprint)
+    if isinstance(result, CountTable):
+        columns = [result.result()[name].chunk(0).dictionary for name in NAMES]
+        text = sum(pc.sum(pc.binary_length(column)).as_py() for column in columns)
+        benchmark.extra_info["bytes a row beside its text"] = round((result.nbytes - text) / distinct, 1)
     benchmark.pedantic(PEERS[peer], args=(table,), rounds=3)
+
+
+@pytest.mark.parametrize("shape", ["collapsed", "base-like"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads(benchmark: Any, monkeypatch: pytest.MonkeyPatch, threads: int, shape: str) -> None:
+    benchmark.group = f"count {ROWS:,} rows on threads, {shape}"
+    table, distinct, fingerprint = prepared(shape)
+    monkeypatch.setenv("CRYSTAL_THREADS", str(threads))
+    assert answer(count(table)) == (distinct, fingerprint)
+    benchmark.pedantic(count, args=(table,), rounds=3)
 
 
 @pytest.mark.parametrize("shape", ["collapsed", "base-like"])

@@ -13,5 +13,6 @@ if __name__ == "__main__":
     parser.add_argument("file", type=Path, help="a name that ends in .parquet or .jsonl")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tasks", type=int, default=samples.TASKS)
+    parser.add_argument("--distinct", type=float, default=0.0, help="share of rows whose answer is their own")
     given = parser.parse_args()
-    samples.write(given.file, given.rows, given.seed, given.tasks)
+    samples.write(given.file, given.rows, given.seed, given.tasks, given.distinct)

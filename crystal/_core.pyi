@@ -6,6 +6,9 @@ import numpy.typing as npt
 
 INTERFACE: int
 
+def available_threads() -> int: ...
+def thread_count(requested: int) -> int: ...
+
 # blend
 def fit_blend(
     targets: npt.NDArray[np.float64],

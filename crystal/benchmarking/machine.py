@@ -7,6 +7,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from crystal.ops import threads
+
 _PACKAGES = ("numpy", "pyarrow", "scipy", "scikit-learn", "duckdb", "polars", "fastcluster", "torch")
 
 
@@ -20,12 +22,11 @@ def card() -> dict[str, str]:
     """
     import crystal
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
     found = {
         "crystal": crystal.__version__,
         "processor": _processor(),
-        "cores": str(cores),
+        "cores": str(threads.available()),
         "load": f"{load} (over 1, 5 and 15 minutes, as it began)",
         "memory": _memory(),
         "system": f"{platform.system()}, {platform.machine()}",

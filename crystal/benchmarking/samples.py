@@ -3,6 +3,8 @@
 One ladder of 8 checkpoints, up to 50 tasks of 8 prompts and 16 answers each, and 80 distinct texts a task
 (each answer has five forms), in random order. Each task follows the picture: what the base answers depends on
 the prompt, what comes later does not. Equal arguments give equal rows; memory does not grow with the rows.
+
+Open questions are answered in many ways: a share of the rows can have an answer that no other row has.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 STAGES = ("base", "sft", "sft", "dpo", "dpo", "rl", "rl", "rl")
@@ -32,7 +35,7 @@ def distributions(seed: int) -> npt.NDArray[np.float64]:
     return np.stack([base, np.broadcast_to(tuned, base.shape)])
 
 
-def batches(rows: int, seed: int = 0, tasks: int = TASKS) -> Iterator[Any]:
+def batches(rows: int, seed: int = 0, tasks: int = TASKS, distinct: float = 0.0) -> Iterator[Any]:
     """Yield the rows, at most a million at a time.
 
     Parameters
@@ -41,6 +44,8 @@ def batches(rows: int, seed: int = 0, tasks: int = TASKS) -> Iterator[Any]:
     seed : int
     tasks : int
         Tasks that have rows, 1 to 50.
+    distinct : float
+        Share of the rows whose answer no other row has, 0 to 1; 0.91 is what base models write.
 
     Yields
     ------
@@ -56,6 +61,11 @@ def batches(rows: int, seed: int = 0, tasks: int = TASKS) -> Iterator[Any]:
         below = edges[np.minimum(rung, 1), task, prompt] <= rng.random(size)[:, None]
         option = np.minimum(below.sum(axis=1), OPTIONS - 1)
         text = (task * OPTIONS + option) * len(FORMS) + form
+        texts = pa.array(TEXTS).take(pa.array(text))
+        numbers = np.arange(start, start + size)
+        if distinct > 0:
+            own = pc.binary_join_element_wise(texts, pa.array(numbers).cast(pa.string()), " no ")
+            texts = pc.if_else(pa.array(rng.random(size) < distinct), own, texts)
         columns = {
             "ladder": pa.array(["made"]).take(pa.array(np.zeros(size, np.int32))),
             "stage": pa.array(STAGES).take(pa.array(rung)),
@@ -63,24 +73,24 @@ def batches(rows: int, seed: int = 0, tasks: int = TASKS) -> Iterator[Any]:
             "checkpoint": pa.array([f"made-{i}" for i in range(len(STAGES))]).take(pa.array(rung)),
             "task": pa.array([f"task{i}" for i in range(TASKS)]).take(pa.array(task)),
             "prompt": pa.array([f"wording number {i}" for i in range(PROMPTS)]).take(pa.array(prompt)),
-            "sample": np.arange(start, start + size),
-            "text": pa.array(TEXTS).take(pa.array(text)),
+            "sample": numbers,
+            "text": texts,
         }
         yield pa.record_batch(columns)
 
 
-def write(path: Path, rows: int, seed: int = 0, tasks: int = TASKS) -> None:
+def write(path: Path, rows: int, seed: int = 0, tasks: int = TASKS, distinct: float = 0.0) -> None:
     """Write a log in the format that its name says: ``.parquet``, else JSON Lines.
 
     The parameters are those of :func:`batches`.
     """
     if path.suffix == ".parquet":
         with pq.ParquetWriter(path, next(batches(1, seed)).schema) as writer:
-            for batch in batches(rows, seed, tasks):
+            for batch in batches(rows, seed, tasks, distinct):
                 writer.write_batch(batch, row_group_size=CHUNK)
         return
     with path.open("w") as file:
-        for batch in batches(rows, seed, tasks):
+        for batch in batches(rows, seed, tasks, distinct):
             for start in range(0, batch.num_rows, 1 << 16):
                 part: list[dict[str, Any]] = batch.slice(start, 1 << 16).to_pylist()
                 file.writelines(json.dumps(row) + "\n" for row in part)

@@ -79,7 +79,12 @@ def _core() -> list[Finding]:
 
 
 def _threads() -> list[Finding]:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from crystal.ops import threads
+
+    try:
+        available = threads.available()
+    except BuildError:
+        return []  # the core's own line says it
     given = os.environ.get("CRYSTAL_THREADS")
     if given is None:
         return [Finding("threads", "ok", f"{available} (set CRYSTAL_THREADS for fewer)")]

@@ -20,23 +20,13 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
+from crystal.ops.threads import count
+
 Result = TypeVar("Result")
 
 _CALLS_A_HELPER = 4
 """A helper takes about as long to start as two tasks take to judge."""
 _MOMENT = 0.002
-
-
-def cores(threads: int) -> int:
-    """Return how many threads a setting stands for: itself, or CRYSTAL_THREADS, or all cores.
-
-    Examples
-    --------
-    >>> cores(3)
-    3
-    """
-    given = os.environ.get("CRYSTAL_THREADS", "")
-    return threads or (int(given) if given.isdecimal() else 0) or os.cpu_count() or 1
 
 
 class Workers:
@@ -58,7 +48,7 @@ class Workers:
 
     def __init__(self, threads: int, calls: int) -> None:
         # An interpreter inside another program has no command line.
-        most = min(cores(threads) - 1, calls // _CALLS_A_HELPER) if sys.executable else 0
+        most = min(count(threads) - 1, calls // _CALLS_A_HELPER) if sys.executable else 0
         self._helpers = [_start() for _ in range(most)]
 
     def __enter__(self) -> Workers:

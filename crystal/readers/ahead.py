@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, TypeVar
+
+from crystal.ops.threads import count
 
 T = TypeVar("T")
 _END = object()
 
 
 def alone() -> bool:
-    """Tell whether all work is to stay on one thread: ``CRYSTAL_THREADS=1``, or a machine with one core."""
-    given = os.environ.get("CRYSTAL_THREADS", "")
-    return (int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1) == 1
+    """Tell whether all work is to stay on one thread: ``CRYSTAL_THREADS=1``, or one core for this process."""
+    return count() == 1
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:

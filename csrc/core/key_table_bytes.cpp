@@ -78,7 +78,7 @@ CanonicalTable KeyTable::canonical() const {
     std::vector<std::size_t> limits;
     for (std::size_t c = 0; c < names_.size(); ++c) {
         const std::vector<std::uint32_t> order = texts_[c].canonical_order();
-        ranks[c].resize(order.size());
+        ranks[c].resize(texts_[c].id_limit());
         CanonicalTable::Column& column = result.columns.emplace_back();
         column.text.reserve(texts_[c].text_bytes());
         column.offsets.reserve(order.size() + 1);
@@ -92,14 +92,13 @@ CanonicalTable KeyTable::canonical() const {
         limits.push_back(order.size());
     }
     result.rows.reserve(table_.size());
-    for (const Row& row : table_.slots()) {
-        if (row.value == RowTable::kEmpty) continue;
+    table_.each([&](const Row& row) {
         RowKey::Ids ids = row.key.unpack();
         for (std::size_t c = 0; c < names_.size(); ++c) {
             if (ids[c] != kNone) ids[c] = ranks[c][ids[c]];
         }
         result.rows.push_back({RowKey::pack(ids), row.value});
-    }
+    });
     sort_rows(result.rows, limits);
     return result;
 }
@@ -167,6 +166,7 @@ KeyTable KeyTable::from_bytes(std::span<const std::uint8_t> bytes) {
 
     std::vector<std::string> names;
     std::vector<Interner> texts(columns);
+    std::array<std::vector<std::uint32_t>, RowKey::kColumns> kept;  // the id of each text in the bytes
     for (std::uint32_t c = 0; c < columns; ++c) {
         const auto name_size = in.word<std::uint64_t>();
         const auto count = in.word<std::uint64_t>();
@@ -177,6 +177,8 @@ KeyTable KeyTable::from_bytes(std::span<const std::uint8_t> bytes) {
         const std::string_view text = in.text(text_size);
         in.pad();
         if (count > Interner::kMost) throw BadBytes("a column has too many texts");
+        std::vector<std::string_view> slab;
+        std::vector<std::uint32_t> ids_of_slab;
         std::uint64_t begin = 0;
         Hash128 last_hash;
         std::string_view last;
@@ -189,7 +191,13 @@ KeyTable KeyTable::from_bytes(std::span<const std::uint8_t> bytes) {
             if (i > 0 && (hash < last_hash || (hash == last_hash && one <= last))) {
                 throw BadBytes("its texts are not in canonical order");
             }
-            texts[c].intern(one);
+            slab.push_back(one);
+            if (slab.size() == kSlab || i + 1 == count) {
+                ids_of_slab.resize(slab.size());
+                texts[c].intern_all(slab, ids_of_slab, threads_for(count));
+                kept[c].insert(kept[c].end(), ids_of_slab.begin(), ids_of_slab.end());
+                slab.clear();
+            }
             last_hash = hash;
             last = one;
             begin = stop;
@@ -204,42 +212,47 @@ KeyTable KeyTable::from_bytes(std::span<const std::uint8_t> bytes) {
 
     KeyTable table(static_cast<TableKind>(kind), std::move(names));
     table.texts_ = std::move(texts);
-    table.load_rows(std::span(ids).first(columns), values);
+    table.load_rows(std::span(ids).first(columns), kept, values);
     if (static_cast<std::uint64_t>(table.total_) != total)
         throw BadBytes("its counts do not add up to its total");
     return table;
 }
 
 void KeyTable::load_rows(std::span<const std::span<const std::uint8_t>> ids,
+                         std::span<const std::vector<std::uint32_t>> kept,
                          std::span<const std::uint8_t> values) {
     const bool counting = kind_ == TableKind::counts;
     std::vector<std::vector<char>> used;
-    for (const Interner& texts : texts_) used.emplace_back(texts.size(), 0);
+    for (std::size_t c = 0; c < ids.size(); ++c) used.emplace_back(kept[c].size(), 0);
     RowKey last;
     const std::size_t rows = values.size() / sizeof(std::int64_t);
-    table_.reserve(rows);
-    std::array<Row, RowTable::kBlock> block;
-    std::size_t filled = 0;
+    std::vector<Row> slab;
+    slab.reserve(std::min(rows, kSlab));
+    const std::size_t threads = threads_for(rows);
     for (std::size_t row = 0; row < rows; ++row) {
-        RowKey::Ids row_ids{};
+        RowKey::Ids written{}, row_ids{};
         for (std::size_t c = 0; c < ids.size(); ++c) {
             const auto id = load_word<std::uint32_t>(ids[c].data() + 4 * row);
-            row_ids[c] = id;
+            written[c] = row_ids[c] = id;
             if (id == kNone) continue;
             if (id >= used[c].size()) throw BadBytes("a row points outside its column");
             used[c][id] = 1;
+            row_ids[c] = kept[c][id];
         }
         const auto value = static_cast<std::int64_t>(load_word<std::uint64_t>(values.data() + 8 * row));
-        const Row one{RowKey::pack(row_ids), value};
-        if (row > 0 && one.key <= last) throw BadBytes("its rows are not in canonical order");
+        const RowKey key = RowKey::pack(written);
+        if (row > 0 && key <= last) throw BadBytes("its rows are not in canonical order");
         if (value < 0 || (counting ? value == 0 : value > kOne)) throw BadBytes("a value is out of range");
         if (counting && __builtin_add_overflow(total_, value, &total_))
             throw BadBytes("its counts leave int64");
-        block[filled++] = one;
-        if (filled == block.size() || row + 1 == rows)
-            table_.put<Add>(std::span(block).first(std::exchange(filled, 0)));
-        last = one.key;
+        slab.push_back({RowKey::pack(row_ids), value});
+        if (slab.size() == kSlab) {
+            put(slab, threads);
+            slab.clear();
+        }
+        last = key;
     }
+    put(slab, threads);
     for (const auto& column : used) {
         if (std::find(column.begin(), column.end(), 0) != column.end())
             throw BadBytes("a text belongs to no row");

@@ -7,7 +7,25 @@
 #include <thread>
 #include <vector>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 namespace crystal {
+
+std::size_t available_threads() {
+#ifdef __linux__
+    // The kernel wants room for all processors that it was built for: 1024 are not always enough.
+    for (std::size_t most = 1024; most <= (std::size_t{1} << 20); most *= 8) {
+        std::vector<cpu_set_t> sets(most / (8 * sizeof(cpu_set_t)));
+        const std::size_t bytes = sets.size() * sizeof(cpu_set_t);
+        if (sched_getaffinity(0, bytes, sets.data()) != 0) continue;
+        if (const int count = CPU_COUNT_S(bytes, sets.data()); count > 0)
+            return static_cast<std::size_t>(count);
+    }
+#endif
+    return std::max(1U, std::thread::hardware_concurrency());
+}
 
 std::size_t thread_count(std::size_t requested) {
     if (requested > 0) return requested;
@@ -16,7 +34,7 @@ std::size_t thread_count(std::size_t requested) {
         const long value = std::strtol(text, &end, 10);
         if (end != text && *end == '\0' && value > 0) return static_cast<std::size_t>(value);
     }
-    return std::max(1U, std::thread::hardware_concurrency());
+    return available_threads();
 }
 
 void parallel_for(std::size_t count, std::size_t grain, std::size_t threads, StopFlag stop,

@@ -201,6 +201,7 @@ def test_a_failed_run_leaves_the_report_that_was_there(inside: Run, log: Path, t
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_analysis_writes_nothing(tmp_path: Path) -> None:
     pipe = tmp_path / "endless.jsonl"
     os.mkfifo(pipe)

@@ -148,6 +148,7 @@ def test_hostile_text_in_an_error_is_harmless(inside: Run) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f]", done.stderr)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_from_the_keyboard_is_130(tmp_path: Path) -> None:
     pipe = tmp_path / "never.json"
     os.mkfifo(pipe)

@@ -283,3 +283,25 @@ def test_the_closed_set_document_gives_the_published_divergences(shared_data: Pa
         ("choose", "choose"),
         ("name", "name"),
     ]
+
+
+@pytest.mark.parametrize("tasks", ["none", "default"])
+def test_answers_read_in_pieces_on_threads_are_those_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, tasks: str
+) -> None:
+    texts = [f"{TEXTS[i % len(TEXTS)]} {i} É" if i % 3 else TEXTS[i % len(TEXTS)] for i in range(500)]
+    table = pa.table(
+        {
+            "ladder": ["l"] * 500,
+            "stage": ["base"] * 500,
+            "step": [1] * 500,
+            "task": ["coin", "mine"] * 250,
+            "prompt": ["p"] * 500,
+            "text": texts,
+        }
+    )
+    whole = measure(table, tasks=tasks).to_bytes()
+    monkeypatch.setattr(extraction, "PIECE", 7)
+    for threads in ("1", "3"):
+        monkeypatch.setenv("CRYSTAL_THREADS", threads)
+        assert measure(table, tasks=tasks).to_bytes() == whole

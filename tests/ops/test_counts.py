@@ -179,9 +179,44 @@ def test_memory_follows_distinct_rows() -> None:
     table = ops.new(["c0"])
     for _ in range(3):
         ops.update(table, {"c0": texts})
-    # Row table 28 to 42, dictionary 18 to 33 with growth room, text 8 to 16.
-    assert 100_000 * 40 < table.nbytes < 100_000 * 91
-    assert ops.new(["c0"]).nbytes < 2000
+    assert 100_000 * (8 + 36) < table.nbytes < 100_000 * (8 * 9 / 8 + 48)
+    assert ops.new(["c0"]).nbytes < 4_000
+
+
+def test_a_distinct_row_with_a_text_of_its_own_costs_48_bytes_and_its_text() -> None:
+    """At every size that a table grows through: 48 bytes at most, and the text with some room."""
+    rng = np.random.default_rng(0)
+    for length, room in ((16, 1.2), (200, 1.25)):
+        table, text = ops.new(["task", "option"]), 0
+        for start in range(0, 60_000, 3_000):
+            sizes = rng.integers(length // 2, length + length // 2, 3_000).tolist()
+            options = [f"{i:0{size}d}" for i, size in enumerate(sizes, start)]
+            ops.update(table, {"task": ["coin"] * 3_000, "option": options})
+            text += sum(sizes)
+            assert table.rows == start + 3_000
+            assert text + 36 * table.rows < table.nbytes < room * text + 48 * table.rows
+
+
+def test_memory_and_bytes_are_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches above and below the size from which threads are used, with texts that repeat and do not."""
+    rng = np.random.default_rng(1)
+    found = []
+    rows = [divmod(int(code), 40_000) for code in rng.integers(0, 9 * 40_000, 60_000)]
+    for threads in ("1", "2", "5"):
+        monkeypatch.setenv("CRYSTAL_THREADS", threads)
+        table, other = ops.new(["task", "option"]), ops.new(["task", "option"])
+        for start, stop in ((0, 40_000), (40_000, 41_000), (41_000, 60_000)):
+            columns = zip(*rows[start:stop], strict=True)
+            tasks, options = ([f"text {i}" for i in column] for column in columns)
+            ops.update(table, {"task": tasks, "option": options})
+            ops.update(other, {"task": tasks[::-1], "option": options[::-1]})
+        assert other.to_bytes() == table.to_bytes()
+        assert ops.from_bytes(table.to_bytes()).to_bytes() == table.to_bytes()
+        alone = (table.nbytes, table.to_bytes())
+        ops.merge(table, other)
+        found.append((*alone, table.nbytes, table.to_bytes()))
+    assert found[0] == found[1] == found[2]
+    assert table.total == 120_000
 
 
 # What is refused, and that nothing has changed then.

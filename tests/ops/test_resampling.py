@@ -545,6 +545,7 @@ def test_arrays_that_are_not_contiguous_are_read_rightly() -> None:
     assert isinstance(permutation_test(turned[::-1], "g", draws=50), PermutationResult)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_long_call() -> None:
     program = (
         "import numpy as np; from crystal.ops.resampling import permutation_test\n"

@@ -11,7 +11,7 @@ import crystal
 from crystal.errors import SettingsError
 from crystal.phases.classify import classify
 from crystal.phases.settings import Settings
-from crystal.phases.workers import ALONE, Workers, cores
+from crystal.phases.workers import ALONE, Workers
 from crystal.testing import planted
 
 
@@ -99,8 +99,6 @@ def test_few_calls_and_one_thread_start_no_helper(monkeypatch: pytest.MonkeyPatc
     with Workers(threads=8, calls=3) as workers:
         assert not workers
     monkeypatch.setenv("CRYSTAL_THREADS", "1")
-    assert cores(0) == 1
-    assert cores(4) == 4
     with Workers(threads=0, calls=100) as workers:
         assert not workers
 

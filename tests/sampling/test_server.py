@@ -359,6 +359,7 @@ def test_server_and_client_are_killed_midway(tiny: Tiny, tmp_path: Path) -> None
     assert found == rows(tmp_path / "whole.parquet")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_what_waits(
     speaker: Speaker, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -289,6 +289,7 @@ def update_for_long(table: SequenceTable, values: Any, offsets: Any) -> None:
         table.update(values, offsets)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_an_update() -> None:
     import _thread
 

@@ -41,6 +41,16 @@ class KeyTable {
     // Throws std::invalid_argument unless there are one to four names.
     KeyTable(TableKind kind, std::vector<std::string> names);
 
+    // A copy numbers its texts anew; what it writes is the same.
+    KeyTable(const KeyTable& other);
+    KeyTable(KeyTable&&) = default;
+    KeyTable& operator=(KeyTable&&) = default;
+    ~KeyTable() = default;
+
+    // Rows and texts are worked on in slabs of this many, so that what an update needs beside the table is
+    // bounded by the batch; below kWorthThreads rows, threads cost more than they bring.
+    static constexpr std::size_t kSlab = std::size_t{1} << 14, kWorthThreads = std::size_t{1} << 14;
+
     TableKind kind() const { return kind_; }
     const std::vector<std::string>& names() const { return names_; }
     std::size_t rows() const { return table_.size(); }
@@ -51,7 +61,8 @@ class KeyTable {
     // Adds a batch. `values` holds one value a row, or nothing where every row counts once (counts only).
     // Throws std::invalid_argument for a malformed batch or a conflicting probability and std::overflow_error
     // where the total would leave int64; the table is then as it was. The flag is looked at until the first
-    // row goes in.
+    // row goes in. Each part of what is held is one
+    // thread's, so that its memory and its bytes do not depend on how many threads there are.
     void update(std::span<const TextColumn> columns, std::span<const std::int64_t> values,
                 StopFlag stop = nullptr);
 
@@ -66,12 +77,13 @@ class KeyTable {
     static KeyTable from_bytes(std::span<const std::uint8_t> bytes);
 
   private:
-    class Block;
-
+    static std::size_t threads_for(std::size_t rows);
+    void put(std::span<const Row> rows, std::size_t threads);
     void add(std::span<const TextColumn> columns, std::span<const std::int64_t> values, StopFlag stop);
     void append(std::span<const TextColumn> columns, const std::vector<std::vector<char>>& used,
                 std::span<const std::int64_t> values);
-    void load_rows(std::span<const std::span<const std::uint8_t>> ids, std::span<const std::uint8_t> values);
+    void load_rows(std::span<const std::span<const std::uint8_t>> ids,
+                   std::span<const std::vector<std::uint32_t>> kept, std::span<const std::uint8_t> values);
     void check_agreement(const KeyTable& other) const;
     [[noreturn]] void report_conflict(const RowKey& key, std::int64_t held, std::int64_t came) const;
 

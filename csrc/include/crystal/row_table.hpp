@@ -1,13 +1,14 @@
 #pragma once
-// Packed row keys to one int64 each, by open addressing: the innermost loop of counting.
-#include <algorithm>
+// Packed row keys to one int64 each: the innermost loop of counting.
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "crystal/hash.hpp"
+#include "crystal/slot_index.hpp"
 
 namespace crystal {
 
@@ -50,75 +51,45 @@ struct Same {
 
 class RowTable {
   public:
-    // Values are never negative, so -1 marks an empty slot.
-    static constexpr std::int64_t kEmpty = -1;
-    static constexpr std::size_t kBlock = 64;
+    // Values are never negative: -1 is none, and a row that has it is no row.
+    static constexpr std::int64_t kNoValue = -1;
 
-    // Tables that place keys alike fill each other from one end when merged, which takes quadratic time: so
-    // before rows of `other` are put here in the order of its slots, call this. Places are never part of a
-    // result.
-    void place_unlike(const RowTable& other) {
-        if (seed_ != other.seed_) return;
-        seed_ = mix64(other.seed_);
-        if (size_ > 0) rehash(slots_.size());
-    }
+    RowTable() : parts_(kHashParts) {}
 
-    std::size_t size() const { return size_; }
-    std::size_t nbytes() const { return slots_.capacity() * sizeof(Row); }
-    // Every slot, the empty ones too (value kEmpty).
-    std::span<const Row> slots() const { return slots_; }
+    std::size_t size() const;
+    std::size_t nbytes() const;
 
-    // Room for `more` further keys without growth.
-    void reserve(std::size_t more) {
-        const std::size_t needed = size_ + more;
-        if (needed * 20 > slots_.size() * 17) grow(needed);
-    }
-
-    // Puts up to kBlock rows; their slots are fetched together, so a large table costs one wait a block and
-    // not one a row. Returns the first row whose value conflicts (rows before it are in), or rows.size().
+    // Puts below 2^32 rows, each part by one thread. Returns the first row whose value conflicts (of its
+    // part, the rows before it are in), or rows.size().
     template <class Policy>
-    std::size_t put(std::span<const Row> rows) {
-        reserve(rows.size());
-        std::array<std::size_t, kBlock> places;
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            places[i] = home(rows[i].key);
-            __builtin_prefetch(&slots_[places[i]], 1);
-        }
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            Row& slot = slots_[probe(rows[i].key, places[i])];
-            if (slot.value == kEmpty) {
-                slot = rows[i];
-                ++size_;
-            } else if (!Policy::combine(slot.value, rows[i].value)) {
-                return i;
-            }
-        }
-        return rows.size();
-    }
+    std::size_t put(std::span<const Row> rows, std::size_t threads);
 
-    // The value under this key, kEmpty if there is none.
-    std::int64_t find(const RowKey& key) const {
-        return slots_.empty() ? kEmpty : slots_[probe(key, home(key))].value;
+    // The value under this key, kNoValue if there is none.
+    std::int64_t find(const RowKey& key) const;
+
+    // Calls visit(row) for every row, those that came first to a part before others.
+    template <class Visit>
+    void each(Visit&& visit) const {
+        for (const Part& part : parts_) {
+            for (std::uint32_t number = 0; number < part.index.size(); ++number) visit(part.row(number));
+        }
     }
 
   private:
-    std::size_t home(const RowKey& key) const {
-        return place(hash_pair(key.high, key.low, seed_), slots_.size());
-    }
+    static constexpr std::size_t kChunk = 64;
 
-    std::size_t probe(const RowKey& key, std::size_t at) const {
-        while (slots_[at].value != kEmpty && slots_[at].key != key) {
-            if (++at == slots_.size()) at = 0;
-        }
-        return at;
-    }
+    // Rows in chunks that never move; what grows is the index.
+    struct Part {
+        std::vector<std::unique_ptr<Row[]>> chunks;
+        SlotIndex index;
 
-    void grow(std::size_t needed);
-    void rehash(std::size_t slots);
+        Row& row(std::uint32_t number) const noexcept { return chunks[number / kChunk][number % kChunk]; }
+    };
 
-    std::vector<Row> slots_;
-    std::size_t size_ = 0;
-    std::uint64_t seed_ = 1;
+    std::vector<Part> parts_;
 };
+
+extern template std::size_t RowTable::put<Add>(std::span<const Row>, std::size_t);
+extern template std::size_t RowTable::put<Same>(std::span<const Row>, std::size_t);
 
 }  // namespace crystal

@@ -34,7 +34,10 @@ inline void throw_if(StopFlag stop) {
     if (stop->raised()) throw Stopped{};
 }
 
-// `requested` where positive, else CRYSTAL_THREADS where it is a positive number, else the cores that exist.
+// The cores that this process may run on: its affinity where the system tells it, else all of the machine.
+std::size_t available_threads();
+
+// `requested` where positive, else CRYSTAL_THREADS where it is a positive number, else available_threads().
 std::size_t thread_count(std::size_t requested);
 
 // Calls work(begin, end) over disjoint ranges that cover [0, count), each of at most `grain` items, from up
