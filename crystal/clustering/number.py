@@ -158,10 +158,14 @@ def stability(rows: Floats, w: Floats, labels: Labels, way: Way, resamples: int,
     if k == 1 or kept < k or resamples == 0:
         return None
     agreement = []
+    distances = None if way.method == "kmeans" else way.distances(rows)
     for number in range(resamples):
         random = generator(seed, "resample", number)
         some = np.sort(random.permutation(len(rows))[:kept])
-        mass = w[some] if w[some].sum() > 0 else np.ones(kept)
-        (again,) = way.partitions(rows[some], mass, (k,), random)
-        agreement.append(adjusted_rand_index(labels[some], again.labels))
+        if distances is not None:
+            again = way.tree_of(distances[np.ix_(some, some)]).cut(k)
+        else:
+            mass = w[some] if w[some].sum() > 0 else np.ones(kept)
+            again = way.partitions(rows[some], mass, (k,), random)[0].labels
+        agreement.append(adjusted_rand_index(labels[some], again))
     return float(np.mean(agreement))

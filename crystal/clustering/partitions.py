@@ -42,8 +42,16 @@ class Way:
 
     def tree(self, rows: Floats) -> Tree:
         """Return the tree of a linkage of distributions [n, K]."""
-        distances = js_matrix if self.geometry == "js" else hellinger_matrix
-        return Tree(*link(distances(rows, threads=self.threads), self.method, overwrite=True))
+        return self.tree_of(self.distances(rows))
+
+    def tree_of(self, distances: Floats) -> Tree:
+        """Return the tree of a linkage by distances [n, n], which are overwritten."""
+        return Tree(*link(distances, self.method, overwrite=True))
+
+    def distances(self, rows: Floats) -> Floats:
+        """Return the distances [n, n] of distributions."""
+        matrix = js_matrix if self.geometry == "js" else hellinger_matrix
+        return matrix(rows, threads=self.threads)
 
     def partitions(
         self, rows: Floats, w: Floats, ks: Sequence[int], random: np.random.Generator

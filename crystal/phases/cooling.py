@@ -71,21 +71,21 @@ def fit_cooling(
     return Cooling(alpha, float(ends[0]), float(min(ends[1], MOST)), net - spread, net + spread)
 
 
-def far_from_powers(base: Rows, row: int, tuned: Rows, margin: float) -> bool:
-    """Whether the power of a base row that fits best leaves more than the margin, far beyond noise.
+def far_from_powers(base: Rows, tuned: Rows, margin: float) -> Mask:
+    """Return of which base rows [m] the power that fits best leaves more than the margin, far beyond noise.
 
     What :func:`fit_cooling` would say of that, without a draw: at its null a JSD of K options is (K - 1)(1/n1
     + 1/n2) / (8 ln 2) bits on average, the base's part up to alpha^2 times that; four times as much, for K,
     is beyond what its draws show.
     """
-    own = base.take(np.array([row]))
-    p, q = smooth(own.whole, centre_of(base.p))[0], tuned.p.mean(axis=0)
-    if p.size < 3:
-        return False
-    alpha = float(fit_exponent(p, q))
-    noise = max(alpha, 1.0) ** 2 / float(own.sizes[0]) + 1.0 / float(tuned.sizes.sum())
-    residual = float(js_divergence(sharpened(p, alpha), q))
-    return bool(residual - margin > p.size * noise / (2.0 * np.log(2.0)))
+    p, q = smooth(base.whole, centre_of(base.p)), tuned.p.mean(axis=0)
+    if q.size < 3:
+        return np.zeros(len(p), dtype=bool)
+    alpha = fit_exponent(p, q)
+    noise = np.maximum(alpha, 1.0) ** 2 / base.sizes + 1.0 / float(tuned.sizes.sum())
+    residual = np.asarray(js_divergence(sharpened(p, alpha), q))
+    result: Mask = residual - margin > q.size * noise / (2.0 * np.log(2.0))
+    return result
 
 
 def _flat(row: Rows, level: float, draws: int, seed: int, key: int, threads: int) -> bool:

@@ -20,6 +20,8 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 NULL_DRAWS = 200
+PAIRS_AT_ONCE = 2**16
+"""Numbers that a table of pairs of rows holds."""
 
 
 @dataclass(frozen=True)
@@ -144,17 +146,19 @@ def pairwise_jsd(rows: Rows) -> Floats:
     The jackknife deletes one sample of either side. Corrected values may be below 0, as those of equal
     distributions must be half of the time; the diagonal is 0.
     """
-    # Row by row: all pairs at once would hold m * m * K numbers.
-    plain = np.array([js_divergence(row, rows.p) for row in rows.p])
+    sizes = rows.sizes
+    plain = np.empty((len(rows.p), len(rows.p)))
+    bias = np.zeros_like(plain)
+    # A few rows at a time: all pairs at once would hold m * m * K numbers.
+    step = max(1, PAIRS_AT_ONCE // max(rows.p.size, 1))
+    for start in range(0, len(rows.p), step):
+        some = slice(start, start + step)
+        own = rows.p[some, None]
+        plain[some] = js_divergence(own, rows.p)
+        if rows.counts is not None:
+            bias[some] = _jackknife_bias(rows.p, sizes[:, None], own, plain[some])
     if rows.counts is None:
         return plain
-    sizes = rows.sizes
-    bias = np.array(
-        [
-            _jackknife_bias(rows.p, sizes[:, None], row[None], distances)
-            for row, distances in zip(rows.p, plain, strict=True)
-        ]
-    )
     result: Floats = plain - bias - bias.T
     np.fill_diagonal(result, 0.0)
     return result

@@ -281,12 +281,8 @@ class Search:
         merged = len(self.base.p) < len(self.prompts.p)
         if merged and not self._unexplained(self._fit(self.prompts, 0), margin):
             return False
-        near = (
-            row
-            for row in range(len(self.prompts.p))
-            if not far_from_powers(self.prompts, row, self.target, margin)
-        )
-        powers = (self._cooling(self.prompts, row) for row in near)
+        near = np.flatnonzero(~far_from_powers(self.prompts, self.target, margin))
+        powers = (self._cooling(self.prompts, int(row)) for row in near)
         return all(fit is None or fit.residual_low > margin or fit.high <= 1.0 for fit in powers)
 
     def _one_vs_blend(self, chosen: int, weights: Floats) -> float:

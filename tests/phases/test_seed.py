@@ -242,7 +242,7 @@ def test_rows_that_are_far_are_those_whose_fit_leaves_more_than_the_margin() -> 
             tuned = sharpened(base, 1.5) if random.random() < 0.4 else other
             rows = Rows.sampled(random.multinomial(size, base, 1).astype(np.int64))
             target = Rows.sampled(random.multinomial(size, tuned, 4).astype(np.int64))
-            far = far_from_powers(rows, 0, target, 0.05)
+            far = bool(far_from_powers(rows, target, 0.05)[0])
             fit = fit_cooling(rows, 0, target, 0.05, 200, 0, 3)
             assert not far or fit is None or fit.residual_low > 0.05
             said.append(far)
