@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, log2
+from math import hypot, log2, sqrt
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from crystal.statistics.divergence import js_information
 from crystal.statistics.entropy import shannon_entropy
 from crystal.statistics.entropy_interval import entropy_interval
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.retention import leave_one_out_retention
+from crystal.statistics.retention import drawn_again, leave_one_out_retention
 
 METRICS = (
     "entropy",
@@ -85,23 +85,37 @@ def repetition(p: Floats, samples: int, seed: int, *, oracle: bool) -> list[Seen
             seen("promptability", known[0]["promptability"], liquid[0], margins.liquid, own),
             seen("promptability_change", change, liquid[1] - liquid[0], margins.promptability_change),
         ]
-    kept, spread = expected_retention(p, samples, seed)
+    kept, spread = expected_retention(p, samples, seed, oracle=oracle)
     if oracle:
         width["retention_change"] = spread
     result.append(seen("retention_change", found["retention_change"], kept, margins.retention))
     return result
 
 
-def expected_retention(p: Floats, samples: int, seed: int) -> tuple[float, float]:
-    """Return the expected change over sets made of so many samples, and its central 95 % range."""
+def expected_retention(p: Floats, samples: int, seed: int, *, oracle: bool = True) -> tuple[float, float]:
+    """Return the expected change over sets made of so many samples, and the range that its oracle has.
+
+    That is the central 95 % range of the estimate under the truth or, where it is wider, that of data drawn
+    twice over (from the truth, then from what was drawn), over root 2: what the samples leave open. Where the
+    set is sure under the truth and not at truths that no samples tell from it, the estimate is the same in all
+    data sets, and an interval of no width would not hold those truths.
+    """
     prompts, options = p.shape[1:]
-    drawn = simulate_counts(
-        p.reshape(-1, options), np.full(2 * prompts, samples), draws=RETENTION_DRAWS, seed=seed, threads=1
-    )
-    kept, own = leave_one_out_retention(drawn[:, :prompts], drawn[:, prompts:])
-    values = (kept - own).mean(axis=1)
+    sizes = np.full(2 * prompts, samples)
+    drawn = simulate_counts(p.reshape(-1, options), sizes, draws=RETENTION_DRAWS, seed=seed, threads=1)
+    values = _changes(drawn)
     exact = 0.0 if np.array_equal(p[0], p[1]) else float(values.mean())
-    return exact, central_range(values)
+    if not oracle:
+        return exact, 0.0
+    again = _changes(drawn_again(drawn, sizes, seed, 0, 1))
+    return exact, max(central_range(values), central_range(again) / sqrt(2))
+
+
+def _changes(drawn: Counts) -> Floats:
+    before, after = np.split(drawn, 2, axis=1)
+    kept, own = leave_one_out_retention(before, after)
+    result: Floats = (kept - own).mean(axis=1)
+    return result
 
 
 def _oracles(p: Floats, samples: int, seed: int) -> dict[str, float]:

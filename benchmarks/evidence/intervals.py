@@ -254,7 +254,9 @@ is a word for the night).
 Counted are all intervals that are given, whatever the verdict. The truth of dR is its expectation over the
 option sets that n samples make. The oracle is the test inversion that knows the shape of the truth (its own
 path p^b or M^(1-t) P^t); for a change of H or I the root of the sum of its two sides' squares; for dR the
-central 95 % range of the estimate under the truth.
+central 95 % range of the estimate under the truth or, where that is wider, of data drawn twice over (from
+the truth, then from what was drawn) over root 2: where the set is sure under the truth the estimate never
+varies, but no samples exclude a truth nearby where it does.
 
 Criteria: at an effect, every cell covers 95 % less 2.5 binomial standard errors, and 90 %; the mean over the
 cells of one n (K up to 30, or sample coverage .95 in half of the draws) lies in 93 to 98 %; at no effect 95 %

@@ -4,7 +4,7 @@ For entropy and information: test inversion along the path through the *true* di
 M^(1-t) P^t), with the plug-in statistic. For a difference of two sides: the root of the sum of their squared
 widths. (The range of a plug-in difference is no measure: at 100 options and 50 samples it is .69 bit for H
 where two oracles have 1.02, because the plug-in moves less than the truth.) For retention: the estimator's
-central 95 % range.
+central 95 % range, also of data drawn twice over (``interval_draws.expected_retention``).
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def _spread(
     sizes = np.concatenate([sizes, after.sum(axis=1)])
     both = np.concatenate([rows[:, 0], rows[:, 1]])
     drawn = _drawn(both, sizes, draws, seed, key, threads)
-    again = _drawn_again(drawn, sizes, seed, key, threads)
+    again = drawn_again(drawn, sizes, seed, key, threads)
     spread = []
     for counts in (drawn, again):
         kept, own = leave_one_out_retention(counts[:, :prompts], counts[:, prompts:], mass)
@@ -208,7 +208,7 @@ def _known_spread(
         drawn = _drawn(open_, n, draws, seed, key, threads)
         for found, counts, weight in (
             (once, drawn, 1.0),
-            (twice, _drawn_again(drawn, n, seed, key, threads), 0.5),
+            (twice, drawn_again(drawn, n, seed, key, threads), 0.5),
         ):
             held, stays = leave_one_out_retention(counts, q[~sure], mass)
             found[~sure] = weight * (held - stays).var(axis=0, ddof=1) + (held * (1 - held)).mean(axis=0) / m
@@ -237,7 +237,7 @@ def _sure_sets(p: Floats, sizes: Counts, mass: float) -> tuple[npt.NDArray[np.bo
     return p >= last[:, None], sure
 
 
-def _drawn_again(drawn: Counts, sizes: Counts, seed: int, key: int, threads: int) -> Counts:
+def drawn_again(drawn: Counts, sizes: Counts, seed: int, key: int, threads: int) -> Counts:
     """Draw one data set from the frequencies of each of those drawn [draws, R, K]."""
     draws, _, options = drawn.shape
     rows = (drawn / sizes[:, None]).reshape(-1, options)
