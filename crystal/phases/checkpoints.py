@@ -13,7 +13,7 @@ from crystal.phases.permuting import SECONDARY_DRAWS
 from crystal.phases.results import CHECKPOINT_METRICS, CheckpointResult, Metric
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side, side, usable
-from crystal.phases.units import UNITS, Statistic, add_prompt_limits, as_metric
+from crystal.phases.units import UNITS, EachPrompt, Statistic, add_prompt_limits, as_metric
 from crystal.phases.verdict import Limits
 from crystal.states.tables import TaskTable
 from crystal.statistics.coverage import coverage
@@ -30,14 +30,10 @@ Known = dict[str, Estimate]
 """Estimates by the name of their metric."""
 
 # What the jackknife over prompts deletes prompts from.
-_STATISTICS: dict[str, Statistic] = {
-    "entropy": lambda sets: np.asarray(entropy(sets, "jackknife")).mean(axis=1),
-    "promptability": js_values,
-}
-_EXACT_STATISTICS: dict[str, Statistic] = {
-    "entropy": lambda sets: shannon_entropy(sets).mean(axis=1),
-    "promptability": js_information,
-}
+_STATISTICS: dict[str, Statistic] = {"promptability": js_values}
+_MEANS: dict[str, EachPrompt] = {"entropy": lambda rows: np.asarray(entropy(rows, "jackknife"))}
+_EXACT_STATISTICS: dict[str, Statistic] = {"promptability": js_information}
+_EXACT_MEANS: dict[str, EachPrompt] = {"entropy": shannon_entropy}
 
 
 def checkpoint_result(
@@ -78,7 +74,8 @@ def checkpoint_result(
     }
     metrics["promptability"].margin = settings.margins.liquid
     values = rows.probabilities if rows.exact else rows.counts
-    add_prompt_limits(metrics, _EXACT_STATISTICS if rows.exact else _STATISTICS, values, settings.alpha)
+    statistics, means = (_EXACT_STATISTICS, _EXACT_MEANS) if rows.exact else (_STATISTICS, _MEANS)
+    add_prompt_limits(metrics, statistics, means, values, settings.alpha)
     limits = Limits(metrics["promptability"].low, metrics["promptability"].high)
     result = CheckpointResult(
         phase="LIQUID" if limits.above(settings.margins.liquid) else "UNDETERMINED",

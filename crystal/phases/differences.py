@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +33,7 @@ from crystal.statistics.js_interval import js_interval
 from crystal.statistics.proportions import mean_share_difference
 from crystal.statistics.rank import kendall_tau, top_kept
 from crystal.statistics.retention import retained_options, retention_change, retention_exact
-from crystal.statistics.smoothing import smoothed_kl
+from crystal.statistics.smoothing import smoothed_groups, smoothed_kl
 
 NULL_DRAWS = 99
 """Permuted tables behind the nulls of plug-in distances."""
@@ -88,7 +87,8 @@ def sampled_differences(
     open_list = not table.closed and covered < settings.margins.promptability_coverage
     unseen = f"coverage {covered:.2f}: answers not seen yet are not in it" if open_list else None
 
-    estimates = {"jsd": _jsd(blocks, unseen, settings, key)}
+    fit = smoothed_groups(blocks)
+    estimates = {"jsd": _jsd(blocks, fit, unseen, settings, key)}
     p, q = row_probabilities(first), row_probabilities(second)
     values = _distances(p, q, first, positions, table.period, settings)
     nulls = _null_distances(blocks, positions, table.period, settings, key)
@@ -104,13 +104,15 @@ def sampled_differences(
         for number, (estimated, rows) in enumerate(zip(known, (before, after), strict=True))
     )
     entropies = (start["entropy"], end["entropy"])
-    estimates["entropy_change"] = _change(entropy_jackknife, first, second, entropies, settings)
+    estimates["entropy_change"] = _change(
+        entropy_jackknife(first), entropy_jackknife(second), entropies, settings
+    )
     liquids = (start["promptability"], end["promptability"])
-    change = _change(js_jackknife, first[None], second[None], liquids, settings)
-    ratio = settings.margins.collapse_ratio
-    halved = _change(js_jackknife, first[None], second[None], liquids, settings, ratio)
+    spreads = js_jackknife(first[None]), js_jackknife(second[None])
+    change = _change(*spreads, liquids, settings)
+    halved = _change(*spreads, liquids, settings, settings.margins.collapse_ratio)
     estimates["promptability_change"] = change
-    estimates["retention_change"] = _retention(first, second, settings, key)
+    estimates["retention_change"] = _retention(blocks, fit, settings, key)
     estimates["validity_change"] = _validity_change(before, after, table, settings, key)
     return Differences(estimates, liquids[0], halved, tuple(js_divergence(p, q).tolist()))
 
@@ -206,7 +208,7 @@ def _null_distances(
     return _distances(row_probabilities(first), row_probabilities(second), first, positions, period, settings)
 
 
-def _jsd(blocks: Counts, unseen: str | None, settings: Settings, key: int) -> Estimate:
+def _jsd(blocks: Counts, fit: Floats, unseen: str | None, settings: Settings, key: int) -> Estimate:
     test = permuted(
         blocks,
         "js",
@@ -224,14 +226,14 @@ def _jsd(blocks: Counts, unseen: str | None, settings: Settings, key: int) -> Es
         threads=settings.threads,
         permutation_p=test.p,
         null=test.null_mean,
+        fit=fit,
     )
     return estimate if unseen is None else replace(estimate, high=None, reason=unseen)
 
 
 def _change(
-    jackknife: Callable[[Counts], Jackknife],
-    before: Counts,
-    after: Counts,
+    before: Jackknife,
+    after: Jackknife,
     known: tuple[Estimate, Estimate],
     settings: Settings,
     ratio: float = 1.0,
@@ -240,27 +242,20 @@ def _change(
     for estimate in known:
         if None in (estimate.value, estimate.low, estimate.high):
             return Estimate.unknown(estimate.reason or "a side has no limits")
-    return studentised_difference(
-        jackknife(before), jackknife(after), alpha=settings.alpha, ratio=ratio, limits=known
-    )
+    return studentised_difference(before, after, alpha=settings.alpha, ratio=ratio, limits=known)
 
 
-def _retention(first: Counts, second: Counts, settings: Settings, key: int) -> Estimate:
-    test = permuted(
-        np.stack([first, second], axis=1),
-        "retention",
-        settings,
-        stream_key(key, "retention"),
-        most=SECONDARY_DRAWS,
-    )
+def _retention(blocks: Counts, fit: Floats, settings: Settings, key: int) -> Estimate:
+    test = permuted(blocks, "retention", settings, stream_key(key, "retention"), most=SECONDARY_DRAWS)
     estimate = retention_change(
-        first,
-        second,
+        blocks[:, 0],
+        blocks[:, 1],
         settings.retention_mass,
         alpha=settings.alpha,
         seed=settings.seed,
         key=key,
         threads=settings.threads,
+        fit=fit,
     )
     return replace(estimate, p=test.p, null=-test.null_mean)
 

@@ -19,7 +19,7 @@ from crystal.phases.results import TRANSITION_METRICS, Metric, SeedResult, Trans
 from crystal.phases.seed_between import decided_share, seed_between
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side, side, usable
-from crystal.phases.units import UNITS, Statistic, add_prompt_limits, as_metric
+from crystal.phases.units import UNITS, EachPrompt, Statistic, add_prompt_limits, as_metric
 from crystal.phases.validity import worst_case
 from crystal.phases.verdict import UNKNOWN, Evidence, Limits, collapsed, decide
 from crystal.states.tables import TaskTable
@@ -243,14 +243,18 @@ def _blocked(
 
 
 _STATISTICS: dict[str, Statistic] = {
-    "jsd": lambda sets: js_values(sets).mean(axis=1),
-    "entropy_change": lambda sets: np.diff(entropy(sets, "jackknife"), axis=2).mean(axis=(1, 2)),
     "promptability_change": lambda sets: js_values(sets[:, :, 1]) - js_values(sets[:, :, 0]),
 }
+_MEANS: dict[str, EachPrompt] = {
+    "jsd": js_values,
+    "entropy_change": lambda pairs: np.diff(entropy(pairs, "jackknife"), axis=1)[:, 0],
+}
 _EXACT_STATISTICS: dict[str, Statistic] = {
-    "jsd": lambda sets: js_information(sets).mean(axis=1),
-    "entropy_change": lambda sets: np.diff(shannon_entropy(sets), axis=2).mean(axis=(1, 2)),
     "promptability_change": lambda sets: js_information(sets[:, :, 1]) - js_information(sets[:, :, 0]),
+}
+_EXACT_MEANS: dict[str, EachPrompt] = {
+    "jsd": js_information,
+    "entropy_change": lambda pairs: np.diff(shannon_entropy(pairs), axis=1)[:, 0],
 }
 
 
@@ -263,7 +267,8 @@ def _metrics(
     }
     exact = sides[0].exact
     pairs = np.stack([side.probabilities if exact else side.counts for side in sides], axis=1)
-    add_prompt_limits(metrics, _EXACT_STATISTICS if exact else _STATISTICS, pairs, settings.alpha)
+    statistics, means = (_EXACT_STATISTICS, _EXACT_MEANS) if exact else (_STATISTICS, _MEANS)
+    add_prompt_limits(metrics, statistics, means, pairs, settings.alpha)
     margins = settings.margins
     metrics["jsd"].margin = margins.jsd
     metrics["promptability_change"].margin = margins.promptability_change

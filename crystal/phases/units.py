@@ -9,11 +9,13 @@ import numpy.typing as npt
 
 from crystal.phases.results import Metric
 from crystal.statistics.arrays import Floats
-from crystal.statistics.difference import prompt_jackknife
+from crystal.statistics.difference import PROMPTS_FOR_JACKKNIFE, mean_jackknife, prompt_jackknife
 from crystal.statistics.estimate import Estimate
 
 Statistic = Callable[[npt.NDArray[Any]], Floats]
 """From the counts or distributions of many sets of prompts [S, m, ...] to a number each [S]."""
+EachPrompt = Callable[[npt.NDArray[Any]], Floats]
+"""From the counts or distributions of prompts [m, ...] to a number each [m]."""
 
 UNITS = {
     "entropy": "bits",
@@ -42,7 +44,11 @@ UNITS = {
 
 
 def add_prompt_limits(
-    metrics: dict[str, Metric], statistics: Mapping[str, Statistic], values: npt.NDArray[Any], alpha: float
+    metrics: dict[str, Metric],
+    statistics: Mapping[str, Statistic],
+    means: Mapping[str, EachPrompt],
+    values: npt.NDArray[Any],
+    alpha: float,
 ) -> None:
     """Give metrics their limits for prompts that nobody asked, where there are enough prompts to delete.
 
@@ -50,15 +56,19 @@ def add_prompt_limits(
     ----------
     metrics : dict of Metric
         Changed in place; one without a value stays as it is.
-    statistics : mapping of str to callable
-        By metric, what is computed from the values of sets of prompts.
+    statistics, means : mapping of str to callable
+        By metric, what is computed from the values of sets of prompts; or from those of each prompt, where
+        the metric is the mean of that.
     values : ndarray [P, ...]
         Counts or distributions, a prompt an entry.
     alpha : float
         One minus the level.
     """
-    for name, statistic in statistics.items():
-        limits = prompt_jackknife(statistic, values, alpha=alpha)
+    if len(values) < PROMPTS_FOR_JACKKNIFE:
+        return
+    found = {name: prompt_jackknife(statistic, values, alpha=alpha) for name, statistic in statistics.items()}
+    found |= {name: mean_jackknife(each(values), alpha=alpha) for name, each in means.items()}
+    for name, limits in found.items():
         if limits is not None and metrics[name].value is not None:
             metrics[name].prompt_low, metrics[name].prompt_high = limits
 

@@ -31,11 +31,12 @@ def as_counts(counts: npt.ArrayLike, ndim: int | None = None) -> Counts:
             expected="at least one axis" if ndim is None else f"{ndim} axes, options last",
             got=str(array.shape),
         )
-    if array.size and (
-        not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating))
-        or not np.all(np.isfinite(array))
-        or np.any(array < 0)
-        or np.any(array != np.floor(array))
+    kind = array.dtype.kind
+    # A NaN is not above anything, so the smallest tells of it too.
+    if array.size and not (
+        kind in "iuf"
+        and array.min() >= 0
+        and (kind != "f" or (array.max() < np.inf and np.all(array == np.floor(array))))
     ):
         raise InputError("counts are whole numbers, 0 or more", where="counts", got=f"dtype {array.dtype}")
     return np.ascontiguousarray(array, dtype=np.int64)
@@ -59,11 +60,12 @@ def as_probabilities(values: npt.ArrayLike, name: str = "p", ndim: int | None = 
             expected="at least one axis" if ndim is None else f"{ndim} axes, options last",
             got=str(p.shape),
         )
-    if not np.all(np.isfinite(p)) or np.any(p < 0):
+    if not (p.min(initial=0.0) >= 0.0 and p.max(initial=0.0) < np.inf):  # NaN fails both
         raise InputError("probabilities are finite and not negative", where=name)
     sums = p.sum(axis=-1, keepdims=True)
-    if np.any(np.abs(sums - 1.0) > _SUM_TOLERANCE):
-        worst = float(sums.flat[int(np.argmax(np.abs(sums - 1.0)))])
+    off = np.abs(sums - 1.0)
+    if off.max(initial=0.0) > _SUM_TOLERANCE:
+        worst = float(sums.flat[int(np.argmax(off))])
         raise InputError(
             "a distribution does not sum to 1",
             where=name,

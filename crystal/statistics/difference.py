@@ -155,8 +155,28 @@ def prompt_jackknife(
     left: Floats = np.concatenate(
         [statistic(counts[others[start : start + most]]) for start in range(0, prompts, most)]
     )
+    return _limits(whole, left, alpha)
+
+
+def mean_jackknife(values: Floats, *, alpha: float = 0.05) -> tuple[float, float] | None:
+    """Return what :func:`prompt_jackknife` does of a mean over prompts, from their values float64 [m].
+
+    Examples
+    --------
+    >>> mean_jackknife(np.arange(8.0)) == prompt_jackknife(lambda sets: sets.mean(axis=1), np.arange(8.0))
+    True
+    """
+    prompts = len(values)
+    if prompts < PROMPTS_FOR_JACKKNIFE:
+        return None
+    return _limits(float(values.mean()), (values.sum() - values) / (prompts - 1), alpha)
+
+
+def _limits(whole: float, left: Floats, alpha: float) -> tuple[float, float] | None:
+    """Return the limits from the statistic of all prompts and that of each set without one."""
     if not (math.isfinite(whole) and np.all(np.isfinite(left))):
         return None
+    prompts = len(left)
     centre = prompts * whole - (prompts - 1) * float(left.mean())
     error = math.sqrt((prompts - 1) / prompts * float(((left - left.mean()) ** 2).sum()))
     half = t_quantile(1 - alpha / 2, prompts - 1) * error

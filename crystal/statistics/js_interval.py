@@ -36,6 +36,7 @@ def js_interval(
     threads: int = 0,
     permutation_p: float | None = None,
     null: float | None = None,
+    fit: Floats | None = None,
 ) -> Estimate:
     """Estimate H(mean P_g) - mean H(P_g), averaged over blocks, with an interval by test inversion.
 
@@ -63,6 +64,8 @@ def js_interval(
         Without it the inversion alone decides.
     null : float, optional
         The plug-in's mean under permutation, passed on to the result.
+    fit : ndarray, float64 [B, G, K], optional
+        :func:`smoothed_groups` of the counts, where it is at hand.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def js_interval(
     value = max(spread.value, 0.0)
     if n.shape[2] == 1:
         return Estimate(value=0.0, low=0.0, high=0.0, estimator="one option", null=null, p=permutation_p)
-    members, targets = _family(n, spread)
+    members, targets = _family(n, spread, smoothed_groups(n) if fit is None else fit)
     sparse = float(coverage(n).mean()) < JACKKNIFE_COVERAGE
     from_zero = permutation_p is not None and permutation_p >= alpha / 2
     exactly = None
@@ -143,9 +146,8 @@ def _simulate(members: Floats, counts: Counts, *, draws: int, seed: int, key: in
     return result
 
 
-def _family(counts: Counts, spread: Jackknife) -> tuple[Floats, Floats]:
+def _family(counts: Counts, spread: Jackknife, base: Floats) -> tuple[Floats, Floats]:
     """Members of the path [T, B, G, K] and their information [T], ascending, around the data."""
-    base = smoothed_groups(counts)
     reached = _reached(base)
     sizes = counts.sum(axis=-1).astype(np.float64)
     groups, options = counts.shape[1:]

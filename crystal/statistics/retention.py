@@ -101,6 +101,7 @@ def retention_change(
     seed: int = 0,
     key: int = 0,
     threads: int = 0,
+    fit: Floats | None = None,
 ) -> Estimate:
     """Estimate the change of retention dR, both checkpoints scored on the same leave-one-out sets.
 
@@ -126,6 +127,8 @@ def retention_change(
         Simulated data sets behind the spread.
     seed, key, threads
         The stream of random numbers, and the threads that make it (never changing a result).
+    fit : ndarray, float64 [P, 2, K], optional
+        :func:`smoothed_groups` of the pairs of counts, where it is at hand.
 
     Returns
     -------
@@ -154,7 +157,8 @@ def retention_change(
     own_low, own_high = wilson_limits(own * sizes, sizes, alpha)
     down = float(((kept - kept_low) ** 2 + (own_high - own) ** 2).sum())
     up = float(((kept_high - kept) ** 2 + (own - own_low) ** 2).sum())
-    half = z * _spread(a, b, mass, draws, seed, key, threads)
+    rows = smoothed_groups(np.stack([a, b], axis=1)) if fit is None else fit
+    half = z * _spread(rows, sizes, later, mass, draws, seed, key, threads)
     return Estimate(
         value=value,
         low=max(-1.0, value - max(math.sqrt(down) / prompts, half)),
@@ -164,7 +168,7 @@ def retention_change(
 
 
 def _spread(
-    before: Counts, after: Counts, mass: float, draws: int, seed: int, key: int, threads: int
+    rows: Floats, sizes: Counts, later: Counts, mass: float, draws: int, seed: int, key: int, threads: int
 ) -> float:
     """Return the standard deviation of the mean dR over data sets drawn from the smoothed fit.
 
@@ -172,12 +176,10 @@ def _spread(
     drawn twice, from the fit and from what was drawn; that variance is twice the sampling one where nothing
     jumps, and its half counts where it is larger.
     """
-    rows = smoothed_groups(np.stack([before, after], axis=1))
-    sizes = before.sum(axis=1)
-    if large_samples.enough(np.minimum(sizes, after.sum(axis=1)), before.shape[1]):
-        return _known_spread(rows, sizes, after.sum(axis=1), mass, draws, seed, key, threads)
-    prompts = before.shape[0]
-    sizes = np.concatenate([sizes, after.sum(axis=1)])
+    if large_samples.enough(np.minimum(sizes, later), rows.shape[2]):
+        return _known_spread(rows, sizes, later, mass, draws, seed, key, threads)
+    prompts = len(rows)
+    sizes = np.concatenate([sizes, later])
     both = np.concatenate([rows[:, 0], rows[:, 1]])
     drawn = _drawn(both, sizes, draws, seed, key, threads)
     again = drawn_again(drawn, sizes, seed, key, threads)

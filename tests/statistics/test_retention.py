@@ -13,6 +13,7 @@ from crystal.statistics.retention import (
     retention_change,
     retention_exact,
 )
+from crystal.statistics.smoothing import smoothed_groups
 
 
 def by_hand(before: list[int], after: list[int], mass: float) -> tuple[float, float]:
@@ -133,9 +134,11 @@ def test_spread_of_many_samples_is_that_of_drawing_both_sides(
     random = np.random.default_rng(options)
     p = random.dirichlet(np.full(options, 0.5), (2, 5))
     before, after = random.multinomial(500, p).astype(np.int64)
-    known = module._spread(before, after, 0.9, 4_000, 0, 0, 1)
+    rows, sizes = smoothed_groups(np.stack([before, after], axis=1)), np.full(5, 500)
+    known = module._spread(rows, sizes, sizes, 0.9, 4_000, 0, 0, 1)
     monkeypatch.setattr(large_samples, "enough", lambda *_: False)
-    assert known == pytest.approx(module._spread(before, after, 0.9, 4_000, 0, 1, 1), rel=0.06)
+    drawn = module._spread(rows, sizes, sizes, 0.9, 4_000, 0, 1, 1)
+    assert known == pytest.approx(drawn, rel=0.06)
 
 
 def test_a_set_is_sure_where_no_data_set_has_another() -> None:
