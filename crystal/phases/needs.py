@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from crystal.phases.settings import Settings
 from crystal.phases.sides import Side
 from crystal.phases.verdict import Evidence, Limits, decide
 from crystal.states.tables import Counts, Floats
+from crystal.statistics import large_samples
 from crystal.statistics.divergence import js_information
 from crystal.statistics.jackknife import js_jackknife
 from crystal.statistics.smoothing import smoothed
-from crystal.statistics.special import normal_quantile
+from crystal.statistics.special import LN2, normal_quantile
 
 FACTORS = (1.25, 1.5, 1.8, 2.2, 2.7, 3.3, 4, 5, 6, 7.5, 9, 11, 13, 16, 20, 24, 30, 36, 44, 54, 66, 80, 100)
 """Sample sizes that are tried, as multiples of what is there; beyond the last no promise is made."""
@@ -164,22 +165,29 @@ class _World:
                 low = middle + 1
         return low
 
+    def _drawn(self, members: Floats, size: int, statistic: Literal["g", "js"]) -> Floats:
+        """Return a statistic of data sets of a size under members [T, P, 2, K] of the family: [T, draws].
+
+        Where samples are many it comes from its law. With equal sizes G is the divergence on another scale.
+        """
+        key, draws = stream_key(self.key, statistic[0], size), max(self.settings.simulations, _NULL_DRAWS)
+        sizes = np.full(members.shape[1:3], size, dtype=np.int64)
+        if large_samples.enough(np.array([self.there]), members.shape[-1]):
+            scores = np.random.default_rng([self.settings.seed, key]).standard_normal(draws)
+            found = large_samples.drawn(large_samples.js_law(members, sizes), scores)
+            if found is not None:
+                return found * (2 * sizes.sum() if statistic == "g" else 1 / LN2)
+        run = {"seed": self.settings.seed, "key": key, "threads": self.settings.threads}
+        return simulate(members, sizes, statistic, draws=draws, **run)
+
     def decided(self, factor: float, searched: bool = True) -> float:
         """Return the share of simulated data sets of this size that end in a verdict."""
         settings, count = self.settings, self.settings.simulations
         if factor < self.seen_at:
             return 0.0
         size = math.ceil(factor * self.there)
-        sizes = np.full(self.truth.shape[:2], size, dtype=np.int64)
-        run = {"seed": settings.seed, "threads": settings.threads}
-        tests = np.stack([self.centre, self.truth])
-        g = simulate(
-            tests, sizes, "g", draws=max(count, _NULL_DRAWS), key=stream_key(self.key, "g", size), **run
-        )
-        edges = np.stack([self.margin, self.truth])
-        js = simulate(
-            edges, sizes, "js", draws=max(count, _NULL_DRAWS), key=stream_key(self.key, "j", size), **run
-        )
+        g = self._drawn(np.stack([self.centre, self.truth]), size, "g")
+        js = self._drawn(np.stack([self.margin, self.truth]), size, "js")
         differs = g[1, :count] > gamma_quantile(g[0], self.level)
         at_margin = np.quantile(js[0], [settings.alpha / 2, 1 - settings.alpha / 2])
         frozen, moved = js[1, :count] < at_margin[0], js[1, :count] > at_margin[1]

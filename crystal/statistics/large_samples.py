@@ -92,27 +92,28 @@ def _law(mean: Floats, p: Floats, n: Floats, slope: Floats, curvature: Floats) -
     blocks = p.shape[1]
     slope = slope - (p * slope).sum(axis=-1, keepdims=True)
     noise = (np.sqrt(p / n) * slope).swapaxes(2, 3)
-    root = np.sqrt(p).swapaxes(2, 3)
-    powers = [curvature, curvature @ curvature]
-    powers.append(powers[1] @ curvature)
-    whole = [np.trace(power, axis1=-2, axis2=-1).sum(axis=-1) for power in powers]
-    within = [
-        (root[..., :, None] * power * root[..., None, :]).sum(axis=2) for power in powers
-    ]  # what noise that would change a row's sum adds
-    first, second, third = within
+    share = p.swapaxes(2, 3)
+    root = np.sqrt(share)
+    square = curvature @ curvature
+    # What noise that would change a row's sum adds.
+    first, second = (
+        (root[..., :, None] * power * root[..., None, :]).sum(axis=2) for power in (curvature, square)
+    )
 
     def trace(a: Floats, b: Floats) -> Floats:
-        result: Floats = (a * b.swapaxes(-1, -2)).sum(axis=(-2, -1))
+        result: Floats = np.einsum("...ij,...ji->...", a, b)
         return result
 
-    squares = whole[1] - 2 * np.trace(second, axis1=-2, axis2=-1) + trace(first, first)
+    squares = (
+        trace(curvature, curvature).sum(axis=-1) - 2 * np.einsum("tbii->tb", second) + trace(first, first)
+    )
     cubes = (
-        whole[2]
-        - 3 * np.trace(third, axis1=-2, axis2=-1)
+        trace(square, curvature).sum(axis=-1)
+        - 3 * np.einsum("tbki,tbkij,tbkji->tb", share, square, curvature)
         + 3 * trace(first, second)
         - trace(first @ first, first)
     )
-    along = (noise[..., None, :] @ curvature @ noise[..., None])[..., 0, 0].sum(axis=-1)
+    along = np.einsum("tbki,tbkij,tbkj->tb", noise, curvature, noise)
     lopsided = (p * slope**3 / n**2).sum(axis=(2, 3))
     variance = (noise**2).sum(axis=(2, 3)) + 0.5 * squares
     skewed = 3 * along + cubes + lopsided
@@ -143,12 +144,40 @@ def tails(law: Law, observed: float) -> Floats | None:
     return np.array([normal_cdf(-x) for x in score.tolist()])
 
 
+def drawn(law: Law, scores: Floats) -> Floats | None:
+    """Return what a statistic is at normal scores, as if data sets had been drawn.
+
+    Parameters
+    ----------
+    law : Law
+        Of T members.
+    scores : ndarray, float64 [D]
+        Standard normal variates.
+
+    Returns
+    -------
+    ndarray, float64 [T, D], or None
+        Nats; None where a member is too skewed for three cumulants.
+    """
+    deviation = np.sqrt(law.variance)[:, None]
+    if not (deviation > 0).all():
+        return None
+    skew = law.third[:, None] / deviation**3
+    if (np.abs(skew) > MOST_SKEW).any():
+        return None
+    bent = np.where(np.abs(skew) < 1e-4, 1e-4, skew)
+    away = ((1 + bent * scores / 6 - bent**2 / 36) ** 3 - 1) * 2 / bent
+    result: Floats = law.mean[:, None] + deviation * away
+    return result
+
+
 def poisson_gain(mean: Floats) -> Floats:
     """Return E[X ln X] - m ln m of a Poisson count X of mean m: 0 for few, 1/2 for many."""
-    logs, gains = _gains()
     many = np.maximum(mean, 30.0)
-    series = 0.5 + 1 / (12 * many) + 1 / (12 * many**2)
-    result: Floats = np.where(mean >= 30.0, series, np.interp(np.log(np.maximum(mean, 1e-300)), logs, gains))
+    result: Floats = np.asarray(0.5 + 1 / (12 * many) + 1 / (12 * many**2))
+    few = np.asarray(mean < 30.0)
+    if few.any():
+        result[few] = np.interp(np.log(np.maximum(np.asarray(mean)[few], 1e-300)), *_gains())
     return result
 
 
