@@ -97,8 +97,8 @@ def expected_retention(p: Floats, samples: int, seed: int, *, oracle: bool = Tru
 
     That is the central 95 % range of the estimate under the truth or, where it is wider, that of data drawn
     twice over (from the truth, then from what was drawn), over root 2: what the samples leave open. Where the
-    set is sure under the truth and not at truths that no samples tell from it, the estimate is the same in all
-    data sets, and an interval of no width would not hold those truths.
+    set is sure under the truth and not at truths that no samples tell from it, the estimate is the same in
+    all data sets, and an interval of no width would not hold those truths.
     """
     prompts, options = p.shape[1:]
     sizes = np.full(2 * prompts, samples)
