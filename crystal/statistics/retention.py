@@ -214,7 +214,8 @@ def _known_spread(
         ):
             held, stays = leave_one_out_retention(counts, q[~sure], mass)
             found[~sure] = weight * (held - stays).var(axis=0, ddof=1) + (held * (1 - held)).mean(axis=0) / m
-    return math.sqrt(max(float(once.sum()), float(twice.sum()))) / len(rows)
+    # A set that holds everything may hold a hair more than 1.
+    return math.sqrt(max(float(once.sum()), float(twice.sum()), 0.0)) / len(rows)
 
 
 def _sure_sets(p: Floats, sizes: Counts, mass: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

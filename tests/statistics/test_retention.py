@@ -150,3 +150,11 @@ def test_a_set_is_sure_where_no_data_set_has_another() -> None:
     for row, kept in zip(p[sure], inside[sure], strict=True):
         found = retained_options(random.multinomial(2_000, row, size=2_000))
         assert (found == kept).all()
+
+
+def test_a_set_that_holds_a_hair_more_than_everything_has_no_spread() -> None:
+    rows = np.array([[[0.6, np.nextafter(0.4, 1.0)]] * 2])
+    rows[..., 0] = np.nextafter(0.6, 1.0)
+    assert rows.sum(axis=-1).max() > 1.0
+    sizes = np.array([1_000])
+    assert module._known_spread(rows, sizes, sizes, 0.9, 20, 0, 0, 1) == 0.0
