@@ -1,7 +1,5 @@
 // The sequence table and the merge of its runs against std::map; meant to run under sanitizers.
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <numeric>
 #include <random>
@@ -10,6 +8,7 @@
 
 #include "crystal/bytes.hpp"
 #include "crystal/sequence_table.hpp"
+#include "require.hpp"
 
 namespace {
 
@@ -17,13 +16,6 @@ using crystal::SequenceRecord;
 using crystal::SequenceTable;
 using Bytes = std::vector<std::uint8_t>;
 using Truth = std::map<std::pair<std::uint32_t, Bytes>, std::int64_t>;
-
-void require(bool holds, const char* what, int line) {
-    if (holds) return;
-    std::fprintf(stderr, "tests/core/sequence_tables.cpp:%d: not so: %s\n", line, what);
-    std::exit(1);
-}
-#define REQUIRE(condition) require((condition), #condition, __LINE__)
 
 constexpr std::uint32_t kCells = 3;
 

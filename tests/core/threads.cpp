@@ -3,22 +3,14 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <stdexcept>
 #include <vector>
 
 #include "crystal/kmeans.hpp"
+#include "require.hpp"
 
 namespace {
-
-void require(bool holds, const char* what, int line) {
-    if (holds) return;
-    std::fprintf(stderr, "tests/core/threads.cpp:%d: not so: %s\n", line, what);
-    std::exit(1);
-}
-#define REQUIRE(condition) require((condition), #condition, __LINE__)
 
 void test_every_item_once() {
     for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{1000}}) {
