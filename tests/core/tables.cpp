@@ -1,6 +1,4 @@
 // The key table against std::map, and hostile bytes against its reader; meant to run under sanitizers.
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <random>
 #include <string>
@@ -8,18 +6,12 @@
 
 #include "crystal/hash.hpp"
 #include "crystal/key_table.hpp"
+#include "require.hpp"
 
 namespace {
 
 using crystal::KeyTable;
 using crystal::TableKind;
-
-void require(bool holds, const char* what, int line) {
-    if (holds) return;
-    std::fprintf(stderr, "tests/core/tables.cpp:%d: not so: %s\n", line, what);
-    std::exit(1);
-}
-#define REQUIRE(condition) require((condition), #condition, __LINE__)
 
 struct Column {
     std::vector<std::int32_t> indices;
