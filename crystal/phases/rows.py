@@ -201,9 +201,10 @@ def redraw(
 def _jackknife_bias(p: Floats, n: Floats, q: Floats, plain: Floats) -> Floats:
     """(n - 1) times what the JSD gains, on average, when one sample of p's side is left out."""
 
+    other = _xlog2x(q) / 2
+
     def terms(x: Floats) -> Floats:
-        m = (x + q) / 2
-        return _xlog2x(x) / 2 + _xlog2x(np.broadcast_to(q, m.shape)) / 2 - _xlog2x(m)
+        return _xlog2x(x) / 2 + other - _xlog2x((x + q) / 2)
 
     rest = np.maximum(n - 1, 1.0)
     scaled = terms(p * n / rest)
