@@ -109,6 +109,7 @@ def _test(
 
 def _samples(sizes: npt.NDArray[np.int64], p: Floats) -> Draw:
     """Every row is a sample of its own size from the pooled distribution of its cluster."""
+    p = np.minimum(p, 1.0)  # the mean of rows that are all of one option may round to more
 
     def draw(random: np.random.Generator) -> Floats:
         result: Floats = random.multinomial(sizes, p) / sizes[:, None]

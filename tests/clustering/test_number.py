@@ -7,7 +7,7 @@ import pytest
 
 from crystal import cluster_distributions
 from crystal.clustering.number import _cloud, _samples
-from crystal.clustering.partitions import Way, adjusted_rand_index
+from crystal.clustering.partitions import Way, adjusted_rand_index, shares
 from crystal.errors import CrystalError
 
 TRUTH = np.arange(24) % 3
@@ -70,6 +70,17 @@ def test_equal_rows_are_one_cluster() -> None:
         assert found.stability is None
         assert all(test.p > 0.05 for test in found.tests)
     assert cluster_distributions(np.eye(1, 4)).tests == ()
+
+
+def test_rows_of_one_option_can_be_drawn_from() -> None:
+    """Their weighted mean rounds to more than 1 for some numbers of rows, which is no probability."""
+    beyond = 0
+    for rows in range(2, 40):
+        labels, sizes = np.zeros(rows, dtype=np.int32), np.full(rows, 30)
+        p = (shares(labels, sizes.astype(float)) @ np.tile([1.0, 0.0], (rows, 1)))[labels]
+        beyond += bool((p > 1.0).any())
+        assert _samples(sizes, p)(np.random.default_rng(0)).tolist() == [[1.0, 0.0]] * rows
+    assert beyond > 0
 
 
 def test_a_cloud_keeps_centre_and_covariance() -> None:
