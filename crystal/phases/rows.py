@@ -200,7 +200,6 @@ def redraw(
 
 def _jackknife_bias(p: Floats, n: Floats, q: Floats, plain: Floats) -> Floats:
     """(n - 1) times what the JSD gains, on average, when one sample of p's side is left out."""
-
     other = _xlog2x(q) / 2
 
     def terms(x: Floats) -> Floats:
