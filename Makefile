@@ -16,7 +16,7 @@ define core
 $(TOOLS) cmake -S . -B build/$(1) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCRYSTAL_PYTHON=OFF $(2) && $(TOOLS) cmake --build build/$(1) --parallel 2
 endef
 
-.PHONY: help demo build test lint format bench performance evidence lab kernels asan tsan fuzz clean
+.PHONY: help demo build test lint format bench performance evidence lab kernels faults asan tsan fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## what each word does
@@ -55,6 +55,9 @@ lab: $(VENV)/.dev ## small language models taken through post-training, seven co
 kernels: $(VENV)/.dev ## compile the Triton kernels, check and tabulate their code, run their tests in full (no GPU needed)
 	TRITON_CACHE_DIR=$(abspath build/triton) $(BIN)/python -m crystal.kernels.compiled --output $(or $(TABLE),kernels/compiled.md)
 	CRYSTAL_FULL_GRID=1 $(BIN)/python -m pytest -n 2 tests/kernels tests/ops -k "not compiled_table and (kernels or token or curve)"
+
+faults: $(VENV)/.dev ## the fault tests at full size: killed while writing, disk full, damaged and hostile files (minutes)
+	CRYSTAL_FULL_FAULTS=1 $(BIN)/python -m pytest -n 2 tests/hostile tests/test_atomic_write.py tests/states tests/readers tests/sampling tests/lab -k "hostile or killed or full_disk or distributions"
 
 asan: $(VENV)/.python ## the core's own tests under the address and undefined-behaviour sanitizers
 	@$(call core,$@,-DCRYSTAL_CORE_TESTS=ON -DCRYSTAL_SANITIZE=address$(comma)undefined)

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import os
+import random
+import signal
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,7 @@ import pytest
 from crystal.atomic_write import atomic_files, atomic_path, atomic_write
 from crystal.errors import InputError
 
+FULL = os.environ.get("CRYSTAL_FULL_FAULTS") == "1"
 root_ignores_modes = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
 
@@ -111,3 +117,24 @@ def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot write there"):
         atomic_write(tmp_path / "a", b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
+    """Whenever it dies, the file is one of those that it wrote, to the last byte."""
+    code = (
+        "import sys; from crystal.atomic_write import atomic_write\n"
+        "for i in range(10**9):\n"
+        "    atomic_write(sys.argv[1], bytes([i % 256]) * 1_000_000)\n"
+        "    if i == 0: print('ready', flush=True)\n"
+    )
+    dice, file = random.Random(0), tmp_path / "a"  # noqa: S311  # for tests
+    for _ in range(200 if FULL else 3):
+        with subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+            time.sleep(dice.random() / 20)
+            writer.send_signal(signal.SIGKILL)
+        data = file.read_bytes()
+        assert len(data) == 1_000_000
+        assert len(set(data)) == 1

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from crystal.errors import InputError
 from crystal.readers.compressed import ByteSource
-from crystal.readers.fields import FIELDS, FieldMap
+from crystal.readers.fields import FIELDS, REFUSED, FieldMap
 from crystal.readers.jsonl import object_of
 from crystal.readers.normalise import Rows
 
@@ -26,7 +26,7 @@ _NAMES = ("ladder", "stage", "step", "task", "prompt", "family", "framing", "opt
 
 
 def read(
-    source: ByteSource, mapping: FieldMap, reject: Callable[[int, str], None]
+    source: ByteSource, mapping: FieldMap, _reject: Callable[[int, str], None]
 ) -> Iterator[tuple[dict[str, Any], Rows]]:
     """Yield the rows of a document as one batch; row numbers count its probabilities.
 
@@ -48,22 +48,28 @@ def read(
     except ValueError as error:
         raise InputError(str(error), where=name) from error
     table: dict[str, list[Any]] = {column: [] for column in _NAMES}
-    rows = []
-    for number, row in enumerate(_rows(document, name), start=1):
-        if isinstance(row["probability"], bool) or not isinstance(row["probability"], int | float | None):
-            reject(number, f"field 'probability': expected a number, got {row['probability']!r}")
-            continue
-        rows.append(number)
+    for row in _rows(document, name):
         for column in _NAMES:
             table[column].append(row[column])
     places = mapping.resolve(_NAMES)
     kinds = {"step": pa.int64(), "probability": pa.float64()}
+    odd = [_odd(probability) for probability in table["probability"]]
+    reasons = [
+        f"field 'probability': expected a number, got {p!r}" if wrong else None
+        for p, wrong in zip(table["probability"], odd, strict=True)
+    ]
+    table["probability"] = [None if wrong else p for p, wrong in zip(table["probability"], odd, strict=True)]
     raw = {
         field: pa.array(table[places[field]], kinds.get(places[field], pa.large_string()))
         for field in FIELDS
         if places[field] in table
     }
-    yield raw, np.array(rows, np.int64)
+    raw[REFUSED] = pa.array(reasons, pa.large_string())
+    yield raw, np.arange(1, len(table["probability"]) + 1)
+
+
+def _odd(probability: Any) -> bool:
+    return isinstance(probability, bool) or not isinstance(probability, int | float | None)
 
 
 def _rows(document: Any, name: str) -> Iterator[dict[str, Any]]:

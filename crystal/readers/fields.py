@@ -37,6 +37,9 @@ FIELDS = {
 }
 """Every field of a log and its kind; ``temperature`` to ``template`` are the members of ``decoding``."""
 
+REFUSED = "refused"
+"""A column beside the fields: why a reader refuses a row whose other fields still say whose it is."""
+
 REMARKS = ("rendering", "sample", "score", "source")
 """Fields that are kept in the sample table and that nothing is computed from."""
 

@@ -133,7 +133,7 @@ class BlockDecoder:
 
     def _by_line(self, numbered: Iterable[tuple[int, bytes]], reject: Reject) -> tuple[Raw, Rows]:
         rows: list[int] = []
-        table: dict[str, list[Any]] = {field: [] for field in fields.FIELDS}
+        table: dict[str, list[Any]] = {field: [] for field in (*fields.FIELDS, fields.REFUSED)}
         for number, text in numbered:
             try:
                 row = self._row(text)
@@ -148,18 +148,22 @@ class BlockDecoder:
             for field, kind in fields.FIELDS.items()
             if table[field]
         }
+        if any(reason is not None for reason in table[fields.REFUSED]):
+            raw[fields.REFUSED] = pa.array(table[fields.REFUSED], pa.large_string())
         return raw, np.array(rows, np.int64)
 
     def _row(self, line: bytes) -> dict[str, Any]:
         row = object_of(line)
-        cells = {}
+        cells: dict[str, Any] = {fields.REFUSED: None}
         for field, kind in fields.FIELDS.items():
             value = _at(row, self.places[field])
             try:
                 cells[field] = None if value is None else _CELLS[kind](value)
             except (TypeError, ValueError, OverflowError) as error:
                 text = f"field {field!r}: expected {EXPECTED[kind]}, got {shown(value)}"
-                raise ValueError(text) from error
+                if field not in ("option", "probability"):
+                    raise ValueError(text) from error
+                cells |= {field: None, fields.REFUSED: cells[fields.REFUSED] or text}
         return cells
 
 

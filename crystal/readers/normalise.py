@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from crystal.ops.grouping import group
 from crystal.readers import columns, fields
 from crystal.readers.columns import Mask, mask_of
+from crystal.readers.distributions import KEYS, Distributions
 from crystal.readers.ledger import Ledger
 from crystal.readers.paths import Place
 from crystal.readers.rejections import Judge, shown
@@ -48,14 +49,23 @@ class Normaliser:
         What happens to bad rows.
     ledger : Ledger
         The checkpoints of the whole stream.
+    exact : Distributions
+        Where exact rows wait for the end of the stream, if bad rows are collected.
     counting : bool
         Leave out of samples what is never counted, and leave a text that comes as a dictionary as it is.
     """
 
     def __init__(
-        self, file: str, place: Place, judge: Judge, ledger: Ledger, *, counting: bool = False
+        self,
+        file: str,
+        place: Place,
+        judge: Judge,
+        ledger: Ledger,
+        exact: Distributions,
+        *,
+        counting: bool = False,
     ) -> None:
-        self.file, self.place, self.judge, self.ledger = file, place, judge, ledger
+        self.file, self.place, self.judge, self.ledger, self.exact = file, place, judge, ledger, exact
         self.counting = counting
         self._nulls: dict[str, Any] = {}
         self.read = 0
@@ -65,6 +75,8 @@ class Normaliser:
 
     def batches(self, raw: dict[str, Any], rows: Rows) -> Iterator[Any]:
         """Yield up to two batches: the samples, and the exact distributions among the rows.
+
+        Where bad rows are collected, exact distributions are held in place of being yielded.
 
         Parameters
         ----------
@@ -91,16 +103,25 @@ class Normaliser:
         for index in sorted(refusals.reasons):
             self.judge.reject(self.file, int(rows[index]), refusals.reasons[index])
         ok = refusals.ok
+        if exact.any() and not ok.all():
+            self._spoil(table, exact & ~ok, rows)
         if not ok.any():
             return
         self._enter(table, ok)
         for mask, build in ((ok & ~exact, self._samples), (ok & exact, self._distributions)):
-            if mask.any():
-                batch = build(table)
-                yield batch if mask.all() else batch.filter(pa.array(mask))
+            if not mask.any():
+                continue
+            batch = build(table)
+            batch = batch if mask.all() else batch.filter(pa.array(mask))
+            if build == self._distributions and self.judge.collecting:
+                self.exact.hold(batch, self.file, rows[mask])
+            else:
+                yield batch
 
     def _typed(self, raw: dict[str, Any], n: int, refusals: Refusals) -> dict[str, Any]:
         table: dict[str, Any] = {}
+        if (reasons := raw.get(fields.REFUSED)) is not None:
+            refusals.refuse(mask_of(reasons.is_valid()), lambda index: str(reasons[index].as_py()))
         for field, kind in fields.FIELDS.items():
             column = raw.get(field)
             if column is None:
@@ -163,6 +184,15 @@ class Normaliser:
         refusals.refuse(
             exact & ~within, _with_value("field 'probability': expected a number from 0 to 1", probability)
         )
+
+    def _spoil(self, table: dict[str, Any], mask: Mask, rows: Rows) -> None:
+        """Tell whose distributions have a refused row, where the row says it."""
+        told = [mask_of(table[field].is_valid()) for field in ("task", "prompt", "step")]
+        known = np.logical_and.reduce(told)
+        if (mask & known).any():
+            chosen = pa.array(mask & known)
+            keys = {name: table[name].filter(chosen) for name in KEYS}
+            self.exact.spoil(keys, self.file, rows[mask & known])
 
     def _enter(self, table: dict[str, Any], ok: Mask) -> None:
         names = ("ladder", "stage", "step", "checkpoint")

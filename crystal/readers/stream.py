@@ -15,6 +15,7 @@ import pyarrow as pa
 from crystal.errors import InputError, SettingsError
 from crystal.readers import arrow_source, closed_set, delimited, detect, jsonl
 from crystal.readers.compressed import ByteSource
+from crystal.readers.distributions import Distributions
 from crystal.readers.fields import FieldMap
 from crystal.readers.ledger import Ledger
 from crystal.readers.normalise import Normaliser
@@ -104,6 +105,7 @@ class SampleStream:
         self._judge, self._mapping, self._rules, self._format = judge, mapping, rules, format
         self._batch_rows = batch_rows
         self._ledger = Ledger()
+        self._exact = Distributions(judge)
         self._extra = 0  # rejections that are no row of a batch
         self._batched = 0
         self._done_bytes = 0
@@ -169,6 +171,7 @@ class SampleStream:
         else:
             for log, kind in zip(self._logs, self._formats, strict=True):
                 yield from self._of_file(log, kind)
+        yield from self._sliced(self._exact.release())
         if self.samples == 0:
             first = self.rejections.first
             raise InputError(
@@ -230,11 +233,16 @@ class SampleStream:
         self.ranges.append(Range(digest.hexdigest()[:32], 0, self.rows, name))
 
     def _normaliser(self, name: str, place: Place) -> Normaliser:
-        return Normaliser(name, place, self._judge, self._ledger, counting=self._mapping.counting)
+        return Normaliser(
+            name, place, self._judge, self._ledger, self._exact, counting=self._mapping.counting
+        )
 
     def _normalised(self, normaliser: Normaliser, raw: Any, rows: Any) -> Iterator[Any]:
         self._batched += len(rows)
-        for batch in normaliser.batches(raw, rows):
+        yield from self._sliced(normaliser.batches(raw, rows))
+
+    def _sliced(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
             self.samples += batch.num_rows
             rows = batch.num_rows if self._mapping.counting else self._batch_rows
             for start in range(0, batch.num_rows, rows):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crystal.errors import SettingsError
 from crystal.statistics.arrays import Counts, Floats, as_counts, as_probabilities, row_probabilities
-from crystal.statistics.nsb import nsb_posterior
+from crystal.statistics.nsb import nsb_mean
 from crystal.statistics.special import LN2, digamma, xlog2x
 
 Estimator = Literal["plugin", "miller_madow", "grassberger", "chao_shen", "jackknife", "nsb"]
@@ -78,7 +78,7 @@ def entropy(counts: npt.ArrayLike, estimator: Estimator = "grassberger", k: int 
     """
     n = as_counts(counts)
     if estimator == "nsb":
-        return nsb_posterior(n, k).mean
+        return nsb_mean(n, k)
     if estimator not in _ESTIMATORS:
         raise SettingsError(
             "unknown entropy estimator", expected=", ".join(get_args(Estimator)), got=repr(estimator)

@@ -2,14 +2,12 @@
 
 The prior is a mixture of symmetric Dirichlets over beta, weighted by d xi/d beta, where xi(beta) =
 psi(K beta + 1) - psi(beta + 1) is the entropy expected under beta: nearly flat in entropy (Nemenman, Shafee
-and Bialek 2002, "Entropy and inference, revisited"). Moments given beta are Wolpert and Wolf's. The one
+and Bialek 2002, "Entropy and inference, revisited"). The mean given beta is Wolpert and Wolf's. The one
 integral is taken over ln beta on a grid that is narrowed twice around the posterior's mass; counts enter by
 their multiplicities, so the cost follows the number of *distinct* counts, not K.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +23,8 @@ _NEGLIGIBLE = 36.0
 """Nats below the maximum at which the posterior is left out."""
 
 
-@dataclass(frozen=True)
-class NsbPosterior:
-    """Posterior mean and standard deviation of the entropy in bits, float64 [...]; NaN without samples."""
-
-    mean: Floats
-    sd: Floats
-
-
-def nsb_posterior(counts: npt.ArrayLike, k: int | None = None) -> NsbPosterior:
-    """Return the posterior of the entropy.
+def nsb_mean(counts: npt.ArrayLike, k: int | None = None) -> Floats:
+    """Return the posterior mean of the entropy.
 
     Parameters
     ----------
@@ -45,8 +35,8 @@ def nsb_posterior(counts: npt.ArrayLike, k: int | None = None) -> NsbPosterior:
 
     Returns
     -------
-    NsbPosterior
-        Mean in [0, log2 k] and standard deviation, bits.
+    float64 [...]
+        Bits, in [0, log2 k]; NaN without samples.
 
     Raises
     ------
@@ -55,9 +45,8 @@ def nsb_posterior(counts: npt.ArrayLike, k: int | None = None) -> NsbPosterior:
 
     Examples
     --------
-    >>> posterior = nsb_posterior([5, 5])
-    >>> round(float(posterior.mean), 3), round(float(posterior.sd), 3)
-    (0.951, 0.069)
+    >>> round(float(nsb_mean([5, 5])), 3)
+    0.951
     """
     n = as_counts(counts)
     options = n.shape[-1] if k is None else k
@@ -67,16 +56,15 @@ def nsb_posterior(counts: npt.ArrayLike, k: int | None = None) -> NsbPosterior:
         )
     rows = n.reshape(-1, n.shape[-1])
     mean = np.full(rows.shape[0], np.nan)
-    sd = np.full(rows.shape[0], np.nan)
     sampled = np.flatnonzero(rows.sum(axis=1) > 0)
     if options == 1:
-        mean[sampled] = sd[sampled] = 0.0
+        mean[sampled] = 0.0
     elif sampled.size:
-        mean[sampled], sd[sampled] = _integrate(rows[sampled], options)
-    return NsbPosterior(mean.reshape(n.shape[:-1])[()], sd.reshape(n.shape[:-1])[()])
+        mean[sampled] = _integrate(rows[sampled], options)
+    return np.asarray(mean.reshape(n.shape[:-1])[()])
 
 
-def _integrate(rows: Counts, options: int) -> tuple[Floats, Floats]:
+def _integrate(rows: Counts, options: int) -> Floats:
     values, times = _multiplicities(rows, options)
     total = rows.sum(axis=1)[:, None].astype(np.float64)
     low = np.full((rows.shape[0], 1), _RANGE[0])
@@ -96,12 +84,8 @@ def _integrate(rows: Counts, options: int) -> tuple[Floats, Floats]:
     weight = np.exp(density - density.max(axis=1, keepdims=True))
     weight[:, [0, -1]] *= 0.5
     weight /= weight.sum(axis=1, keepdims=True)
-    first_moment, second_moment = _entropy_moments(beta, values, times, total, options)
-    mean = (weight * first_moment).sum(axis=1)
-    # The spread around the overall mean, so that no two nearly equal numbers are subtracted.
-    spread = second_moment - first_moment**2 + (first_moment - mean[:, None]) ** 2
-    sd = np.sqrt(np.maximum((weight * spread).sum(axis=1), 0.0))
-    return mean / LN2, sd / LN2
+    mean = (weight * _mean_entropy(beta, values, times, total, options)).sum(axis=1)
+    return np.asarray(mean / LN2)
 
 
 def _multiplicities(rows: Counts, options: int) -> tuple[Floats, Floats]:
@@ -127,27 +111,11 @@ def _log_posterior(beta: Floats, values: Floats, times: Floats, total: Floats, o
     return np.asarray(result)
 
 
-def _entropy_moments(
-    beta: Floats, values: Floats, times: Floats, total: Floats, options: int
-) -> tuple[Floats, Floats]:
-    """Mean and mean square of the entropy (nats) given beta (Wolpert and Wolf 1995): [R, G] each."""
+def _mean_entropy(beta: Floats, values: Floats, times: Floats, total: Floats, options: int) -> Floats:
+    """Mean of the entropy (nats) given beta (Wolpert and Wolf 1995): [R, G]."""
     size = total + options * beta
-    psi_two, psi_one_two = digamma(size + 2), trigamma(size + 2)
     weighted = np.zeros_like(beta)  # sum a psi(a + 1)
-    cross = np.zeros_like(beta)  # sum a u, with u = psi(a + 1) - psi(A + 2)
-    cross_own = np.zeros_like(beta)  # sum a^2 u^2
-    squares = np.zeros_like(beta)  # sum a^2
-    diagonal = np.zeros_like(beta)
     for column in range(values.shape[1]):
         a = values[:, column, None] + beta
-        t = times[:, column, None]
-        psi_a = digamma(a + 1)
-        u = psi_a - psi_two
-        weighted += t * a * psi_a
-        cross += t * a * u
-        cross_own += t * (a * u) ** 2
-        squares += t * a * a
-        diagonal += t * a * (a + 1) * ((u + 1 / (a + 1)) ** 2 + trigamma(a + 2) - psi_one_two)
-    mean = digamma(size + 1) - weighted / size
-    off_diagonal = cross**2 - cross_own - psi_one_two * (size**2 - squares)
-    return mean, (off_diagonal + diagonal) / (size * (size + 1))
+        weighted += times[:, column, None] * a * digamma(a + 1)
+    return np.asarray(digamma(size + 1) - weighted / size)

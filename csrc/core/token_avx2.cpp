@@ -19,10 +19,10 @@ struct Avx8 {
     using Counter = __m256i;
     static Counter no_count() { return _mm256_setzero_si256(); }
     static std::int64_t total(Counter count) {
-        alignas(32) std::int32_t lanes[8];
-        _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), count);
+        alignas(32) std::int32_t counts[8];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(counts), count);
         std::int64_t result = 0;
-        for (const std::int32_t lane : lanes) result += lane;
+        for (const std::int32_t lane : counts) result += lane;
         return result;
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from crystal.engine import measure
 from crystal.errors import CrystalError, InputError, LadderError
 from crystal.readers import lines, read
 
+FULL = os.environ.get("CRYSTAL_FULL_FAULTS") == "1"
 GOOD = {"ladder": "l", "stage": "sft", "step": 1, "task": "t", "prompt": "p", "text": "x"}
 EXACT = {key: value for key, value in GOOD.items() if key != "text"} | {"option": "a", "probability": 0.5}
 NAN, INF = float("nan"), float("inf")
@@ -117,8 +119,9 @@ def test_bad_cells_of_columns_are_refused_by_row(tmp_path: Path, form: str) -> N
         source = tmp_path / f"log.{form}"
         pcsv.write_csv(table, source) if form == "csv" else pq.write_table(table, source)
     stream = read(source, on_error="collect")
-    assert sum(batch.num_rows for batch in stream) == 2
-    assert [rejection.row for rejection in stream.rejections] == [2, 3, 4, 5, 6, 7]
+    assert sum(batch.num_rows for batch in stream) == 1
+    # The last is of the distribution that three before it spoil.
+    assert [rejection.row for rejection in stream.rejections] == [2, 3, 4, 5, 6, 7, 8]
     assert stream.rows == len(rows)
 
 
@@ -297,7 +300,7 @@ def small(form: str) -> bytes:
 def test_random_damage_ends_in_rows_refusals_or_one_clear_error(tmp_path: Path, form: str) -> None:
     whole = small(form)
     dice = random.Random(form)  # noqa: S311  # for tests
-    for _ in range(60):
+    for _ in range(3_000 if FULL else 60):
         data = bytearray(whole)
         for _ in range(dice.choice([1, 3, 10])):
             data[dice.randrange(len(data))] = dice.choice([0, 255, 34, 10, dice.randrange(256)])

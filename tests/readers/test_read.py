@@ -341,8 +341,17 @@ def test_closed_set_documents_are_distributions(tmp_path: Path) -> None:
     stages["sft"] = [0.9, "?"]
     path.write_text(json.dumps(document))
     stream = readers.read(path, on_error="collect")
-    assert len(rows_of(stream)) == 3
-    assert [rejection.row for rejection in stream.rejections] == [4]
+    assert len(rows_of(stream)) == 2
+    odd, rest = stream.rejections
+    assert (odd.row, rest.row) == (4, 3)
+    assert odd.reason.startswith("field 'probability': expected a number, got ")
+    assert rest.reason == f"another row of its distribution was refused ({path}, row 4)"
+    stages["sft"] = [0.9, None]
+    stages["dpo"] = [True, 1]
+    path.write_text(json.dumps(document))
+    stream = readers.read(path, on_error="collect")
+    assert [row["stage"] for row in rows_of(stream)] == ["base", "base"]
+    assert [rejection.row for rejection in stream.rejections] == [4, 5, 3, 6]
 
 
 BROKEN = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from crystal.states import runs
 from crystal.states.ngram_table import NgramTable
 from crystal.states.sequence_table import SequenceTable
 
+FULL = os.environ.get("CRYSTAL_FULL_FAULTS") == "1"
 ROWS = st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 2), max_size=5)), max_size=40)
 
 
@@ -253,14 +255,15 @@ def test_forged_bytes_are_refused() -> None:
             SequenceTable.from_bytes(forged(names, body))
 
 
-def test_a_full_disk_is_said_and_the_state_does_not_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [0, 1, 4_096, 100_000, 1_000_000, 3_000_000] if FULL else [100_000])
+def test_a_full_disk_is_said_and_the_state_does_not_go_on(tmp_path: Path, room: int) -> None:
     code = f"""
 import resource, signal
 import numpy as np
 from crystal.errors import InputError, StateError
 from crystal.states.sequence_table import SequenceTable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 table = SequenceTable(memory=1 << 20, folder={str(tmp_path)!r})
 rng = np.random.default_rng(0)
 try:

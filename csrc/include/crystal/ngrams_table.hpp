@@ -52,8 +52,8 @@ struct Broad {
             low_ = (low_ << 32) | value;
         }
         Broad get() const noexcept {
-            const std::uint64_t rest = mix64(low_);
-            return {mix64(high_ ^ rest), rest};
+            const std::uint64_t mixed = mix64(low_);
+            return {mix64(high_ ^ mixed), mixed};
         }
 
       private:
