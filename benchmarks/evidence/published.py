@@ -9,14 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace as replaced
 
 from benchmarks.evidence.cells import markdown, percent
 from benchmarks.evidence.interval_draws import repetition
 from benchmarks.evidence.worlds import Floats, published_folder, published_pairs, table
 from crystal.phases.results import TransitionResult
 from crystal.phases.seed import find_seed
-from crystal.phases.settings import Settings
-from crystal.phases.transitions import compare, conclude
+from crystal.phases.settings import Margins, Settings
+from crystal.phases.transitions import compare, conclude, name
 
 TITLE = "Published distributions, sampled"
 
@@ -67,15 +68,37 @@ def _row(options: int, samples: int, draws: int) -> dict[str, Any]:
         exact, found = _exact(p, settings), _judged(random.multinomial(samples, p), settings)
         counts[_against(found.verdict, exact.verdict)] += 1
         if found.verdict == "UNDETERMINED" and samples <= ASK_UP_TO:
-            counts["asked"] += 1
-            needed = found.needs_samples
-            counts["finite"] += needed is not None
-            if needed is not None and needed <= MOST:
-                counts["followed"] += 1
-                for size, word in ((needed, "decided"), (math.ceil(needed / 3), "third")):
-                    again = _judged(random.multinomial(size, p), settings)
-                    counts[word] += again.verdict != "UNDETERMINED"
+            _ask(counts, p, found.needs_samples, settings, random)
     return {"options": options, "samples": samples, "draws": draws, "counts": dict(counts)}
+
+
+def _ask(
+    counts: Counter[str], p: Floats, needed: int | None, settings: Settings, random: np.random.Generator
+) -> None:
+    """Draw as many samples as were asked for, and a third of them; count what is decided."""
+    clear = _clear(p, settings)
+    counts.update({"asked": 1, "finite": needed is not None})
+    counts.update({"clear": clear, "clear finite": clear and needed is not None})
+    if needed is None or needed > MOST:
+        return
+    counts["followed"] += 1
+    for size, word in ((needed, "decided"), (math.ceil(needed / 3), "third")):
+        known = compare(table(random.multinomial(size, p)), 0, 1, settings)
+        decided = name(known, known.p, settings)[0] != "UNDETERMINED"
+        counts.update({word: decided, f"clear {word}": clear and decided})
+    counts["clear followed"] += clear
+
+
+def _clear(p: Floats, settings: Settings) -> bool:
+    """Whether the exact verdict is the same with all margins halved and doubled."""
+    return (
+        len({_exact(p, replaced(settings, margins=_scaled(settings, f))).verdict for f in (0.5, 1, 2)}) == 1
+    )
+
+
+def _scaled(settings: Settings, factor: float) -> Margins:
+    sizes = ("jsd", "promptability_change", "retention", "liquid", "entropy_change", "entropy_change_open")
+    return replaced(settings.margins, **{word: factor * getattr(settings.margins, word) for word in sizes})
 
 
 def _against(found: str, exact: str) -> str:
@@ -132,7 +155,8 @@ def page(results: dict[str, Any]) -> str:
         "sampled twice, share with omnibus p <= .05; *alarms*: how many are then called a change. *Verdict*: "
         "that of the samples against that of the exact distributions: the same / another / open, and "
         "*beyond*, where the exact ones are UNDETERMINED. *Needs*: of the open ones, answers that are "
-        "finite; decided when so many are drawn, and at a third of it.",
+        "finite; decided when so many are drawn, and at a third of it. *Clear*: of those whose exact verdict "
+        "is the same with all margins halved and doubled, answers that are finite (criterion: 60 %).",
         "",
         markdown(
             [
@@ -148,9 +172,12 @@ def page(results: dict[str, Any]) -> str:
                 "needs: finite",
                 "decided",
                 "third",
+                "clear: finite",
             ],
             [_line(row) for row in results["rows"]],
         ),
+        "",
+        _shares(results),
         "",
         f"**Seeds.** The tuned model's plain behaviour, looked for among {SEED_PROMPTS} conditions of its "
         "own base, all sampled n times. *Exact*: what the exact distributions give.",
@@ -163,11 +190,36 @@ def page(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _sum(rows: list[dict[str, Any]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row["counts"])
+    return total
+
+
+def _shares(results: dict[str, Any]) -> str:
+    """Say the three shares of needs_samples in words, by ladder too."""
+    parts = []
+    for word, rows in (
+        ("All", results["rows"]),
+        *((LADDERS[k], [row for row in results["rows"] if row["options"] == k]) for k in LADDERS),
+    ):
+        n = _sum(rows)
+        followed, clear = max(n["followed"], 1), max(n["clear followed"], 1)
+        parts.append(
+            f"{word}: {n['finite']} of {n['asked']} answers are finite, {n['clear finite']} of {n['clear']} "
+            f"where the exact verdict is clear; {n['decided'] / followed:.0%} of {n['followed']} are decided "
+            f"at the size named (clear: {n['clear decided'] / clear:.0%}), {n['third'] / followed:.0%} at a "
+            f"third of it (clear: {n['clear third'] / clear:.0%})."
+        )
+    return "**needs_samples.** " + " ".join(parts)
+
+
 def _line(row: dict[str, Any]) -> list[str]:
     counts, draws = Counter(row["counts"]), row["draws"]
     held = [
-        percent(counts[f"{name} held"] / counts[f"{name} given"]) if counts[f"{name} given"] else "-"
-        for name in INTERVALS
+        percent(counts[f"{metric} held"] / counts[f"{metric} given"]) if counts[f"{metric} given"] else "-"
+        for metric in INTERVALS
     ]
     asked = row["samples"] <= ASK_UP_TO
     return [
@@ -181,6 +233,7 @@ def _line(row: dict[str, Any]) -> list[str]:
         f"{counts['finite']} of {counts['asked']}" if asked else "",
         f"{counts['decided']} of {counts['followed']}" if asked else "",
         f"{counts['third']} of {counts['followed']}" if asked else "",
+        f"{counts['clear finite']} of {counts['clear']}" if asked else "",
     ]
 
 
@@ -202,8 +255,8 @@ def failures(results: dict[str, Any]) -> list[str]:
     for row in results["rows"]:
         counts, draws = Counter(row["counts"]), row["draws"]
         where = f"{LADDERS[row['options']]}, n = {row['samples']:,}"
-        for name, word in INTERVALS.items():
-            given, held = counts[f"{name} given"], counts[f"{name} held"]
+        for metric, word in INTERVALS.items():
+            given, held = counts[f"{metric} given"], counts[f"{metric} held"]
             if given and held / given < 0.95 - _error(given):
                 found.append(f"{where}: intervals of {word} hold the truth in {held} of {given}.")
         if counts["gate"] / draws > 0.05 + _error(draws):
@@ -211,11 +264,15 @@ def failures(results: dict[str, Any]) -> list[str]:
         decided = counts["right"] + counts["wrong"]
         if decided and counts["wrong"] / decided > 0.05 + _error(decided):
             found.append(f"{where}: {counts['wrong']} of {decided} verdicts are not the exact ones.")
-    total = sum((Counter(row["counts"]) for row in results["rows"]), Counter[str]())
+    total = _sum(results["rows"])
     if total["followed"] and total["decided"] < 0.8 * total["followed"]:
         found.append(f"needs_samples: {total['decided']} of {total['followed']} decided at it.")
     if total["followed"] and total["third"] > 0.6 * total["followed"]:
         found.append(f"needs_samples: {total['third']} of {total['followed']} decided at a third of it.")
+    if total["clear finite"] < 0.6 * total["clear"]:
+        found.append(
+            f"needs_samples: {total['clear finite']} of {total['clear']} answers to clear cases are finite."
+        )
     for row in results["seeds"]:
         false = row["kinds"].get("one", 0) + row["kinds"].get("sharpened", 0)
         if row["exact"] == "none" and false:

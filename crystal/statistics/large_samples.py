@@ -144,33 +144,6 @@ def tails(law: Law, observed: float) -> Floats | None:
     return np.array([normal_cdf(-x) for x in score.tolist()])
 
 
-def drawn(law: Law, scores: Floats) -> Floats | None:
-    """Return what a statistic is at normal scores, as if data sets had been drawn.
-
-    Parameters
-    ----------
-    law : Law
-        Of T members.
-    scores : ndarray, float64 [D]
-        Standard normal variates.
-
-    Returns
-    -------
-    ndarray, float64 [T, D], or None
-        Nats; None where a member is too skewed for three cumulants.
-    """
-    deviation = np.sqrt(law.variance)[:, None]
-    if not (deviation > 0).all():
-        return None
-    skew = law.third[:, None] / deviation**3
-    if (np.abs(skew) > MOST_SKEW).any():
-        return None
-    bent = np.where(np.abs(skew) < 1e-4, 1e-4, skew)
-    away = ((1 + bent * scores / 6 - bent**2 / 36) ** 3 - 1) * 2 / bent
-    result: Floats = law.mean[:, None] + deviation * away
-    return result
-
-
 def poisson_gain(mean: Floats) -> Floats:
     """Return E[X ln X] - m ln m of a Poisson count X of mean m: 0 for few, 1/2 for many."""
     many = np.maximum(mean, 30.0)

@@ -47,10 +47,10 @@ def test_what_was_not_measured_is_no_success(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_rate_that_is_missed_is_named() -> None:
     counts: dict[str, Any] = {"entropy given": 40, "entropy held": 30, "gate": 20, "right": 20, "wrong": 10}
-    counts |= {"followed": 10, "decided": 5, "third": 7}
+    counts |= {"followed": 10, "decided": 5, "third": 7, "clear": 9, "clear finite": 5}
     row = {"options": 2, "samples": 30, "draws": 40, "counts": counts}
     seed = {"model": "some", "options": 2, "samples": 30, "exact": "none", "kinds": {"one": 1, "none": 5}}
     named = published.failures({"published": True, "rows": [row], "seeds": [seed]})
-    assert len(named) == 6
+    assert len(named) == 7
     fine = {"options": 2, "samples": 30, "draws": 40, "counts": {"right": 30, "open": 10}}
     assert published.failures({"published": True, "rows": [fine], "seeds": []}) == []

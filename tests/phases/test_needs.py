@@ -7,9 +7,9 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from scipy import stats
 
-from crystal.phases.needs import FACTORS, Needs, at_information, gamma_quantile, needs
+from crystal.phases.needs import FACTORS, Needs, best_size, needs
+from crystal.phases.outlook import Outlook, at_information
 from crystal.phases.settings import Settings
 from crystal.phases.sides import side, usable
 from crystal.phases.transitions import compare, conclude
@@ -25,11 +25,56 @@ def test_path_reaches_the_information_it_is_asked_for() -> None:
         assert float(js_information(at_information(fit, target)).mean()) == pytest.approx(target, abs=1e-6)
 
 
-def test_gamma_quantile_is_close_to_scipys() -> None:
-    draws = np.random.default_rng(1).gamma(7.0, 2.0, 200_000)
-    for level in (0.1, 0.05, 0.01):
-        assert gamma_quantile(draws, level) == pytest.approx(stats.gamma.isf(level, 7.0, scale=2.0), rel=0.01)
-    assert gamma_quantile(np.zeros(10), 0.05) == 0.0
+def test_a_size_is_chosen_by_what_it_decides_and_what_a_third_of_it_does() -> None:
+    steep = np.repeat([0.1, 0.9], [14, 17])
+    assert best_size(steep) == 15
+    assert best_size(
+        np.full(31, 0.75), 0.7
+    ) == "how far the effects lie from their margins is not known well " + ("enough to plan by")
+    assert best_size(np.linspace(0.0, 0.65, 31)) == "not within 100 times the samples"
+    # Nothing below what is there is named, however much would be decided there.
+    early = best_size(np.repeat([0.0, 1.0], [2, 29]))
+    assert isinstance(early, str) or FACTORS[early] > 1
+
+
+@pytest.mark.parametrize("kind", ["frozen", "picture"])
+def test_the_outlook_sees_what_larger_data_sets_show(kind: str) -> None:
+    """Shares decided rise with the size, from nearly none to nearly all, as those of drawn data do."""
+    truth = planted.ladder(kind, tasks=1, prompts=4, options=4, families=("context",), seed=8)
+    known = compare(truth.tables(60)[0], 1, 2, QUICK)
+    assert known.sides is not None
+    counts = np.stack([side.counts for side in known.sides], axis=1)
+    jsd = known.metrics["jsd"].value
+    assert jsd is not None
+    outlook = Outlook(counts, jsd, known.evidence, 0.05, QUICK, 5)
+    assert outlook.look_ahead(known.analyse)
+    decided, collapsed = outlook.shares(FACTORS)
+    assert decided.shape == collapsed.shape == FACTORS.shape
+    assert (decided >= collapsed).all()
+    assert decided[0] < 0.2
+    assert decided[-1] > 0.8
+
+
+def test_what_may_be_nothing_or_much_is_no_ground_for_a_plan() -> None:
+    truth = planted.ladder("frozen", tasks=1, prompts=3, options=2, families=("context",), seed=1)
+    known = compare(truth.tables(10)[0], 0, 1, QUICK)
+    assert known.sides is not None
+    limits = known.evidence.jsd._replace(low=0.0, high=0.2, value=0.0)
+    evidence = replace(known.evidence, jsd=limits)
+    assert "no divergence or a large one" in str(needs(known.sides, 0.0, evidence, 0.05, QUICK, 3).reason)
+
+
+def test_an_exact_side_stays_as_it_is() -> None:
+    counts = np.array([[[1 << 19, 1 << 19], [30, 10]], [[1 << 20, 0], [25, 15]]])
+    known = compare(
+        planted.ladder("frozen", tasks=1, prompts=2, options=2, families=("context",)).tables(40)[0],
+        0,
+        1,
+        QUICK,
+    )
+    outlook = Outlook(counts, 0.1, known.evidence, 0.05, QUICK, 0)
+    assert outlook.there == 40
+    assert outlook.at(2.0).tolist() == [[1 << 20, 80], [1 << 20, 80]]
 
 
 def _needs(samples: int, kind: str = "frozen", level: float = 0.05) -> Needs:
@@ -45,7 +90,7 @@ def test_promised_samples_do_decide() -> None:
     """A frozen pair at 30 samples: at the size that is named, most fresh data sets are FROZEN."""
     need = _needs(30)
     assert need.samples is not None
-    assert 30 < need.samples <= FACTORS[-1] * 30
+    assert 30 < need.samples <= FACTORS[-1] * 31
     truth = planted.ladder("frozen", tasks=12, prompts=3, options=4, families=("context",), seed=6)
     margin = QUICK.margins.jsd
     at_size = [compare(table, 0, 1, QUICK).evidence.jsd.below(margin) for table in truth.tables(need.samples)]

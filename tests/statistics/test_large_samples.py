@@ -115,19 +115,3 @@ def test_options_of_probability_zero_are_no_trouble() -> None:
     members = np.array([[[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]]])
     law = js_law(members, np.array([[300, 300]]))
     assert all(np.isfinite(part).all() for part in law)
-
-
-def test_what_a_law_draws_is_what_simulation_draws() -> None:
-    random = np.random.default_rng(2)
-    members = random.dirichlet(np.full(6, 2.0), (1, 5, 1)) * 0.9 + 0.1 * random.dirichlet(
-        np.ones(6), (3, 5, 2)
-    )
-    sizes = np.full((5, 2), 400)
-    scores = random.standard_normal(20_000)
-    found = large_samples.drawn(large_samples.js_law(members, sizes), scores) / np.log(2)
-    wanted = simulate(members, sizes, "js", draws=4_000, threads=1)
-    at = [0.025, 0.25, 0.5, 0.75, 0.975]
-    width = np.ptp(np.quantile(wanted, at, axis=1), axis=0)
-    assert (np.abs(np.quantile(found, at, axis=1) - np.quantile(wanted, at, axis=1)) < 0.05 * width).all()
-    lopsided = large_samples.Law(np.ones(1), np.ones(1), np.full(1, 3.0))
-    assert large_samples.drawn(lopsided, scores) is None
