@@ -1,4 +1,4 @@
-// The key table against std::map, and hostile bytes against its reader; meant to run under sanitizers.
+// The key table against std::map, on threads, and hostile bytes against its reader; meant to run under sanitizers.
 #include <map>
 #include <random>
 #include <string>
@@ -149,9 +149,39 @@ void test_conflicts() {
     REQUIRE(table.to_bytes() == before);
 }
 
+// Batches that are large enough for threads, into two tables that are then merged: one thread's bytes come
+// out.
+void test_threads() {
+    std::vector<std::uint8_t> bytes[2];
+    std::size_t held[2] = {};
+    for (const int side : {0, 1}) {
+        setenv("CRYSTAL_THREADS", side == 0 ? "1" : "4", 1);
+        std::mt19937_64 random(1);
+        KeyTable table(TableKind::counts, {"a", "b"}), other(TableKind::counts, {"a", "b"});
+        for (int batch = 0; batch < 4; ++batch) {
+            std::vector<Column> columns(2);
+            for (Column& column : columns) {
+                for (std::size_t i = 0; i < 2 * KeyTable::kWorthThreads; ++i) {
+                    column.values += std::to_string(random() % 50'000);
+                    column.offsets.push_back(static_cast<std::int64_t>(column.values.size()));
+                    column.indices.push_back(static_cast<std::int32_t>(i));
+                }
+            }
+            const std::vector<std::int64_t> ones(columns[0].indices.size(), 1);
+            add(batch % 2 == 0 ? table : other, columns, ones);
+        }
+        table.merge(other);
+        bytes[side] = table.to_bytes();
+        held[side] = table.nbytes();
+    }
+    REQUIRE(bytes[0] == bytes[1]);
+    REQUIRE(held[0] == held[1]);
+}
+
 }  // namespace
 
 int main() {
+    test_threads();
     std::mt19937_64 random(0);
     for (int round = 0; round < 10; ++round) {
         test_against_map(random);
