@@ -1,4 +1,6 @@
-// The key table against std::map, on threads, and hostile bytes against its reader; meant to run under sanitizers.
+// The key table against std::map, on threads, and hostile bytes against its reader; meant to run under
+// sanitizers.
+#include <cstdlib>
 #include <map>
 #include <random>
 #include <string>
