@@ -21,7 +21,7 @@ FACTORS = LARGEST * 3.0 ** (np.arange(-30, 1) / _A_THIRD)
 """Sizes that are looked at, as multiples of what is there."""
 LEAST, LEAST_OF_TWO = 0.7, 0.8
 """Share of the simulated data sets that a named size decides at least."""
-FURTHER, FURTHER_OF_TWO = 2, 3
+FURTHER, FURTHER_OF_TWO = 1, 3
 """So many sizes beyond the best one is the one that is named: the balance is flat there, and too few samples
 cost more than some too many. With two options effects lie nearer to their margins than the limits say."""
 LARGEST_OF_TWO = 34
@@ -113,7 +113,7 @@ def best_size(decided: Floats, *, two: bool = False) -> int | str:
     Examples
     --------
     >>> best_size(np.repeat([0.0, 1.0], [15, 16]))
-    17
+    16
     >>> best_size(np.repeat([0.0, 1.0], [15, 16]), two=True)
     18
     >>> best_size(np.full(31, 0.6))
