@@ -17,9 +17,9 @@ void check_ragged(const RaggedView& ragged) {
         descends |= offset < before;
         before = offset;
     }
-    for (std::size_t row = 0; descends; ++row) {
-        const std::int64_t least = row == 0 ? 0 : ragged.offsets[row - 1];
-        if (ragged.offsets[row] >= least) continue;
+    if (descends) {
+        std::size_t row = 0;
+        for (std::int64_t least = 0; ragged.offsets[row] >= least; ++row) least = ragged.offsets[row];
         throw std::invalid_argument("offsets[" + std::to_string(row) +
                                     "] = " + std::to_string(ragged.offsets[row]) + " is below " +
                                     (row == 0 ? "zero" : "the offset before it"));

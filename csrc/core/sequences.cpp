@@ -269,8 +269,8 @@ bool many_equal(const RaggedView& ragged) {
         hashes[i] = quick_hash(ragged.data(row), ragged.size(row), ragged.room(row));
     }
     std::ranges::sort(hashes);
-    const auto again = std::ranges::unique(hashes);
-    return again.size() * kOneIn >= probes;
+    const auto again = static_cast<std::size_t>(hashes.end() - std::unique(hashes.begin(), hashes.end()));
+    return again * kOneIn >= probes;
 }
 
 SequenceCounts count_sequences(const RaggedView& ragged, const SequenceOptions& options) {
