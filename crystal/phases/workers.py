@@ -7,6 +7,7 @@ computes it never shows in a result. What a helper cannot do is done here.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -149,7 +150,10 @@ def _next(left: deque[int]) -> int | None:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    code = f"import sys; sys.path[:] = {sys.path!r}; from crystal.phases.workers import serve; serve()"
+    code = (
+        f"import gc, sys; gc.set_threshold(*{gc.get_threshold()}); sys.path[:] = {sys.path!r}; "
+        "from crystal.phases.workers import serve; serve()"
+    )
     environment = {**os.environ, "CRYSTAL_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(  # noqa: S603 - this very interpreter
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
