@@ -56,16 +56,6 @@ def peak_memory() -> int | None:
     return None
 
 
-def peak_of_children() -> int | None:
-    """Return the most memory that any process held which this one started and waited for, in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return int(most) << (0 if platform.system() == "Darwin" else 10)
-
-
 def cpu_seconds() -> float:
     """Return the CPU seconds of this process and of those that it started and waited for."""
     times = os.times()

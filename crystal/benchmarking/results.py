@@ -75,8 +75,6 @@ class Analysis(msgspec.Struct, frozen=True):
     """All of it, helper processes too."""
     peak_bytes: int | None
     """Most memory of the process while it ran; None where the system does not say."""
-    helper_bytes: int | None
-    """Most memory of any process beside it."""
 
     @property
     def rate(self) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from crystal.benchmarking import samples
 from crystal.benchmarking.clock import Rival, race
-from crystal.benchmarking.machine import cpu_seconds, peak_memory, peak_of_children, reset_peak
+from crystal.benchmarking.machine import cpu_seconds, peak_memory, reset_peak
 from crystal.benchmarking.results import Analysis, Timing, Whole
 
 _COLUMNS = ("checkpoint", "task", "prompt", "text")
@@ -112,7 +112,6 @@ def analysis(tasks: int, size: int, folder: Path, progress: Callable[..., None] 
         counting=counted,
         timing=timing,
         peak_bytes=peak_memory(),
-        helper_bytes=peak_of_children(),
     )
 
 

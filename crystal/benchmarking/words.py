@@ -153,6 +153,5 @@ def _analysis(one: Analysis) -> str:
         f"statistics and report: {rest:.1f} CPU seconds, {rest / one.tasks:.2f} a task."
     )
     if one.peak_bytes is not None:
-        text += f" Peak memory {one.peak_bytes >> 20:,} MiB"
-        text += f", and {one.helper_bytes >> 20:,} in each helper." if one.helper_bytes else "."
+        text += f" Peak memory {one.peak_bytes >> 20:,} MiB, helpers apart."
     return text

@@ -105,7 +105,6 @@ def test_cpu_seconds_count_processes_that_were_waited_for() -> None:
     busy = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", busy], check=True)
     assert machine.cpu_seconds() - before > 0.25
-    assert (machine.peak_of_children() or 1 << 30) > 1 << 20
 
 
 def findings() -> Findings:
