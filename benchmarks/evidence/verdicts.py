@@ -147,7 +147,7 @@ def page(results: dict[str, Any]) -> str:
     mixed, ladders = results["mixed"], results["ladders"]
     parts = [
         f"Ladders of {TASKS} tasks and four checkpoints, judged family by family, q over the tasks. "
-        f"Intervals have {INTERVAL_DRAWS} draws a grid point here (1,000 by default). A cell says how "
+        f"Intervals have {INTERVAL_DRAWS} draws a grid point here (400 by default). A cell says how "
         "many transitions were given the planted verdict, how many another one, and how many stayed "
         "UNDETERMINED: *right / wrong / open*. Where only one family moves, both families count, each "
         "by its own truth.",
