@@ -248,7 +248,7 @@ come in turn from Dirichlet worlds (even and uneven, prompts alike and not, chan
 the way), planted ladders of every kind in both directions, and {published}.
 Repetitions: {DRAWS} a cell, {COSTLY_DRAWS} where options x samples reach {COSTLY:,}, {NULL_DRAWS} at a null;
 truths without the effect are left out of a cell at an effect. n = 10,000 is drawn for K = 2 and 10 only.
-At full size this section and the next two take about 40 CPU-minutes (with the other sections, `make evidence`
+At full size this section and the next two take about 20 CPU-minutes (with the other sections, `make evidence`
 is a word for the night).
 
 Counted are all intervals that are given, whatever the verdict. The truth of dR is its expectation over the
