@@ -37,6 +37,7 @@ SECTIONS = tuple(
         "picture",
         "needs_samples",
         "long_ladders",
+        "seeds",
         "shared_seeds",
         "published",
         "clusters",
