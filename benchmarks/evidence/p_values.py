@@ -21,7 +21,8 @@ PLACES = ((2, 50), (5, 20), (10, 100), (30, 30), (100, 100))
 """Options and samples a prompt."""
 CHEAP, COSTLY = 1_000, 240
 RANDOM_DRAWS = 99
-TASKS, LADDERS = 20, 150
+TASKS, LADDERS, NULL_LADDERS = 20, 150, 600
+"""Where nothing changes at all, a ladder has a false discovery or none: that rate needs more of them."""
 AGAIN = 1_000_000
 """The number of the first draw of a second look."""
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -71,7 +72,8 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
             if name in RANDOMISED:
                 randomised.append(distance(name, options, samples, max(10, round(CHEAP * scale))))
     for share in SHARES:
-        found = [discoveries(share, number) for number in range(max(5, round(LADDERS * scale)))]
+        ladders = NULL_LADDERS if share == 1 else LADDERS
+        found = [discoveries(share, number) for number in range(max(5, round(ladders * scale)))]
         false = [wrong / total if total else 0.0 for wrong, total, _ in found]
         changed = (1 - share) * TASKS
         power = np.mean([right for _, _, right in found]) / changed if changed else math.nan

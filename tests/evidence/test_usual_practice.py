@@ -7,6 +7,17 @@ import pytest
 
 from benchmarks.evidence import usual_practice
 
+FINE = {
+    "options": 2,
+    "samples": 100,
+    "draws": 200,
+    "entropy_ours": 0.915,
+    "jsd_ours": 0.95,
+    "null_ours": 0.95,
+    "alarm_ours": 0.05,
+    "liquid_ours": 0.0,
+}
+
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, object]:
@@ -32,8 +43,14 @@ def test_the_threshold_calls_changes_that_are_not_there(results: dict[str, objec
 
 
 def test_a_false_alarm_rate_too_high_is_named() -> None:
-    row = {"options": 2, "samples": 20, "draws": 100, "alarm_ours": 0.3, "liquid_ours": 0.0}
+    row = {**FINE, "alarm_ours": 0.3}
     assert len(usual_practice.failures({"rows": [row]})) == 1
+
+
+def test_an_interval_of_ours_that_holds_too_seldom_is_named() -> None:
+    assert usual_practice.failures({"rows": [FINE, {**FINE, "jsd_ours": None}]}) == []
+    (failure,) = usual_practice.failures({"rows": [{**FINE, "entropy_ours": 0.91}]})
+    assert failure == "K = 2, n = 100: our interval of H holds in 91.0 % of 200."
 
 
 def test_the_percentile_bootstrap_of_constant_data_is_a_point() -> None:
