@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -155,8 +154,14 @@ def _start() -> subprocess.Popen[bytes]:
         "from crystal.phases.workers import serve; serve()"
     )
     environment = {**os.environ, "CRYSTAL_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # A group of its own: Ctrl-C goes to whoever started this one, who ends it, and not to a helper that may
+    # still be importing and would show a traceback.
     return subprocess.Popen(  # noqa: S603 - this very interpreter
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        process_group=0,
     )
 
 
@@ -170,7 +175,6 @@ def _ask(helper: subprocess.Popen[bytes], function: Callable[..., Any], argument
 
 def serve() -> None:
     """Answer calls on standard input until it ends; what is printed goes to standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this one ends it
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while True:

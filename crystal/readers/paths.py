@@ -75,7 +75,7 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[LogFile], li
     Raises
     ------
     InputError
-        If an argument does not exist, or a folder holds no log.
+        If an argument does not exist or is a pipe or a device, or a folder holds no log.
     """
     files: dict[str, LogFile] = {}
     skipped: list[str] = []
@@ -89,8 +89,16 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[LogFile], li
                     "the folder holds no logs", where=str(argument), expected=f"files such as {kinds}"
                 )
             skipped += others
-        elif path.exists():
+        elif path.is_file():
             found = [LogFile(path, str(argument), PurePosixPath(path.name))]
+        elif path.exists():
+            raise InputError(
+                "a log is read more than once, for its format and for its rows, which this cannot be",
+                where=str(argument),
+                expected="a file or a folder",
+                got="a pipe or a device",
+                fix="write its content to a file first",
+            )
         else:
             raise InputError("there is no such file or folder", where=str(argument), fix="check the path")
         for file in found:
@@ -114,10 +122,10 @@ def _walk(folder: Path) -> tuple[list[LogFile], list[str]]:
             names = [name for name in names if name.partition(".")[0] not in _LEFT]
         for name in sorted(names):
             path = Path(root) / name
-            if name.startswith(".") or not path.is_file():
+            if name.startswith("."):
                 continue
             relative = PurePosixPath(path.relative_to(folder).as_posix())
-            if _is_log(path):
+            if path.is_file() and _is_log(path):
                 found.append(LogFile(path, str(path), relative))
             else:
                 skipped.append(str(path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -164,12 +165,13 @@ def test_interrupt_from_the_keyboard_is_130(tmp_path: Path) -> None:
 
 
 def _when_it_is_read(pipe: Path) -> int:
-    """Open the writing end, which succeeds only once somebody waits at the other."""
+    """Open the writing end, which succeeds only once somebody has the other, and give them time to read."""
     for _ in range(2_000):
-        try:
-            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            time.sleep(0.01)
+        with contextlib.suppress(OSError):
+            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            time.sleep(0.5)  # a signal on the few instructions between open and read would wait for data
+            return writer
+        time.sleep(0.01)
     raise TimeoutError
 
 
