@@ -45,7 +45,7 @@ def version_of(package: str) -> str | None:
 
 
 def peak_memory() -> int | None:
-    """Return the most memory that the process held since :func:`reset_peak`, in bytes; None if unknown."""
+    """Return the most memory that the process has held, in bytes; None if unknown."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -60,14 +60,6 @@ def cpu_seconds() -> float:
     """Return the CPU seconds of this process and of those that it started and waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def reset_peak() -> None:
-    """Let :func:`peak_memory` count from now on, where the system can."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
 
 
 def _processor() -> str:

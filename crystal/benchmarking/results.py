@@ -58,7 +58,7 @@ class Whole(msgspec.Struct, frozen=True):
     file_bytes: int
     timing: Timing
     peak_bytes: int | None
-    """Most memory of the process while it ran, libraries included; None where the system does not say."""
+    """Most memory of a process that does nothing else, libraries included; None if unknown."""
     peers: list[Peer] = []
 
 
@@ -74,7 +74,7 @@ class Analysis(msgspec.Struct, frozen=True):
     timing: Timing
     """All of it, helper processes too."""
     peak_bytes: int | None
-    """Most memory of the process while it ran; None where the system does not say."""
+    """Most memory of its process, helpers apart; None where the system does not say."""
 
     @property
     def rate(self) -> float:

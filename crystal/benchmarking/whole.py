@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from crystal.benchmarking import samples
+from crystal.benchmarking.alone import Tell, alone
 from crystal.benchmarking.clock import Rival, race
-from crystal.benchmarking.machine import cpu_seconds, peak_memory, reset_peak
+from crystal.benchmarking.machine import cpu_seconds, peak_memory
 from crystal.benchmarking.results import Analysis, Timing, Whole
 
 _COLUMNS = ("checkpoint", "task", "prompt", "text")
@@ -48,9 +49,7 @@ def counting(
         def run(path: Path = path) -> Any:
             return measure(path)
 
-        reset_peak()
-        run()
-        peak = peak_memory()
+        peak = alone(_peak_of_counting, path)
         rivals = _grouping(path) if with_peers and form == "parquet" else {}
         timing, peers = race(run, rivals, _same_cells, seconds=seconds)
         path.unlink()
@@ -89,30 +88,42 @@ def analysis(tasks: int, size: int, folder: Path, progress: Callable[..., None] 
     -------
     Analysis
     """
-    from crystal.analysis import classify_measurement
-    from crystal.engine import measure
-    from crystal.readers.rejections import Judge
-    from crystal.report.folder import write_folder
-
     path = folder / "analysis.parquet"
     samples.write(path, size, tasks=tasks)
-    reset_peak()
-    wall, cpu = time.perf_counter(), cpu_seconds()
-    measurement = measure(path)
-    counted = Timing(cpu_seconds() - cpu, time.perf_counter() - wall, 1)
-    report = classify_measurement(measurement, progress=progress)
-    write_folder(folder / "report", report, measurement, Judge("collect").rejections)
-    timing = Timing(cpu_seconds() - cpu, time.perf_counter() - wall, 1)
+    counting, timing, peak = alone(_analyse, path, folder / "report", tell=progress)
     path.unlink()
     return Analysis(
         tasks=tasks,
         checkpoints=len(samples.STAGES),
         prompts=samples.PROMPTS,
         samples=size,
-        counting=counted,
+        counting=counting,
         timing=timing,
-        peak_bytes=peak_memory(),
+        peak_bytes=peak,
     )
+
+
+def _peak_of_counting(path: Path, _: Tell) -> int | None:
+    from crystal.engine import measure
+
+    measure(path)
+    return peak_memory()
+
+
+def _analyse(path: Path, out: Path, tell: Tell) -> tuple[Timing, Timing, int | None]:
+    """Analyse a log; return the times of counting and of all of it, and the peak of memory."""
+    from crystal.analysis import classify_measurement
+    from crystal.engine import measure
+    from crystal.readers.rejections import Judge
+    from crystal.report.folder import write_folder
+
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    measurement = measure(path)
+    counting = Timing(cpu_seconds() - cpu, time.perf_counter() - wall, 1)
+    report = classify_measurement(measurement, progress=tell)
+    write_folder(out, report, measurement, Judge("collect").rejections)
+    timing = Timing(cpu_seconds() - cpu, time.perf_counter() - wall, 1)
+    return counting, timing, peak_memory()
 
 
 def _grouping(path: Path) -> dict[str, Rival]:
