@@ -102,12 +102,15 @@ def analyze(
     >>> [rung.stage for rung in report.ladders["planted-frozen"].checkpoints]
     ['base', 'sft', 'dpo', 'rl']
     """
-    from crystal.report.folder import check_folder, write_folder
+    from crystal.readers.sample_file import check_apart
+    from crystal.report.folder import FILES, check_folder, write_folder
 
     if engine != "local":
         raise SettingsError("no such engine", where="engine", expected="'local'", got=repr(engine))
     if out is not None:
         check_folder(out, overwrite=overwrite)
+        for name in FILES:
+            check_apart(Path(out) / name, paths)
     measurement, rejections = read_and_measure(
         paths,
         format=format,

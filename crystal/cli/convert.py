@@ -34,12 +34,13 @@ def convert(
     listed beside FILE, in FILE.rejected.jsonl.
     """
     from crystal.readers import read
-    from crystal.readers.sample_file import check_target, write_samples
+    from crystal.readers.sample_file import check_apart, check_target, write_samples
     from crystal.report.folder import write_rejected
     from crystal.report.words import many
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     check_target(out)
+    check_apart(out, paths)
     stream = read(
         paths,
         format=log_format,

@@ -59,12 +59,14 @@ def dedup(
     analyze reads. Logs are read twice; memory grows with the distinct texts.
     """
     from crystal.engine.dedup import dedup as run
+    from crystal.readers.sample_file import check_apart
     from crystal.report.folder import write_rejected
     from crystal.report.words import many
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
     if cells is not None:
         _check_cells(cells)
+        check_apart(cells, paths)
     with screen.progress() as progress:
         done = run(
             paths,

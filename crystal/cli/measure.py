@@ -33,10 +33,12 @@ def measure(
     Refused records are listed beside FILE, in FILE.rejected.jsonl.
     """
     from crystal import analysis
+    from crystal.readers.sample_file import check_apart
     from crystal.report.folder import write_rejected
     from crystal.report.words import many
 
     screen = Screen(as_json=as_json, quiet=quiet, debug=debug)
+    check_apart(out, paths)
     with screen.progress() as progress:
         measurement, rejections = analysis.read_and_measure(
             paths,

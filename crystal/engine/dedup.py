@@ -16,7 +16,7 @@ from crystal.engine import grouping
 from crystal.engine.local import Progress
 from crystal.errors import InputError
 from crystal.readers.rejections import Rejections
-from crystal.readers.sample_file import check_target, write_samples
+from crystal.readers.sample_file import check_apart, check_target, write_samples
 from crystal.readers.stream import SampleStream, read
 from crystal.samples import Checkpoint, Prompt
 from crystal.states.count_table import CountTable
@@ -79,9 +79,10 @@ def dedup(
     InputError
         If the logs cannot be read, or hold exact distributions.
     SettingsError
-        If a setting is out of its range.
+        If a setting is out of its range, or ``out`` is one of the logs.
     """
     check_target(out)
+    check_apart(out, paths)
     texts = CountTable(("task", "text"))
     stream = read(paths, **reading)
     for batch in _samples(stream, "counting", progress):

@@ -45,17 +45,24 @@ def read(
     numbers = _Numbers()
     last: tuple[Raw, Rows] | None = None
     content = _Marked(source)
-    for batch in _batches(
-        content, delimiter, names, sorted(set(places.values()) & set(names)), numbers, reject
-    ):
+    wanted = set(places.values()) & set(names)
+    # Names that two parsers of headers may read apart are left alone.
+    final = [name for name in names[-1:] if names.count(name) == 1 and name.isascii() and name.isprintable()]
+    end: Any = None
+    for batch in _batches(content, delimiter, names, sorted(wanted), final, numbers, reject):
         if last is not None:
             yield last
         rows = numbers.take(batch.num_rows)
         for number, reason in numbers.refused_before(int(rows[-1]) if len(rows) else 0):
             reject(number, reason)
         last = (_columns(batch, places, content.marked), rows)
+        end = batch.column(final[0])[-1].as_py() if final and batch.num_rows else None
     if last is not None:
-        if source.damage is not None:  # the last record is whatever was left of it
+        # A quote that nobody closes takes all rows behind it into the last cell of one record.
+        unclosed = content.quotes % 2 == 1 and b"\n" in (end or b"")
+        if unclosed and source.damage is None:
+            reject(int(last[1][-1]), "a quote is opened and not closed: all behind it would be one cell")
+        if source.damage is not None or unclosed:  # the last record is whatever was left of it
             last = ({field: column[:-1] for field, column in last[0].items()}, last[1][:-1])
         yield last
     for number, reason in numbers.refused_before(None):
@@ -76,16 +83,19 @@ def _batches(
     delimiter: str,
     names: list[str],
     include: list[str],
+    final: list[str],
     numbers: _Numbers,
     reject: Callable[[int, str], None],
 ) -> Iterator[Any]:
     if not include:
         raise InputError(
             "the header names no field of the sample table", where=str(content.source.path),
-            expected="columns such as task, prompt, stage, step, text", got=", ".join(map(repr, names[:8])),
+            expected="columns such as task, prompt, stage, step, text",
+            got=", ".join(repr(name[:40]) for name in names[:8]),
             fix="map them: mapping={...} (--map)" if len(names) > 1
             else f"is it separated by {delimiter!r}? csv has commas, tsv tabs (--format)",
         )  # fmt: skip
+    include = sorted({*include, *final})
     options = {
         "read_options": pcsv.ReadOptions(use_threads=False, block_size=_BLOCK),
         "parse_options": pcsv.ParseOptions(
@@ -125,11 +135,13 @@ class _Marked(SourceFile):
         self._decoder = codecs.getincrementaldecoder("utf-8")("crystal-mark")
         self._waiting = b""
         self.marked = False
+        self.quotes = 0
 
     def read(self, size: int = -1) -> bytes:
         """Return up to ``size`` bytes, none only at the end."""
         while not self._waiting:
             data = super().read(size)
+            self.quotes += data.count(b'"')
             if data.isascii() and data and not self._decoder.getstate()[0]:
                 return data
             self._waiting = self._decoder.decode(data, final=not data).encode()

@@ -23,6 +23,18 @@ _NAMES = {
     ".arrows": "arrow-stream",
 }
 _BOM = b"\xef\xbb\xbf"
+_WIDE = {
+    b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"{\0\0\0": "UTF-32", b"\0\0\0{": "UTF-32",
+    b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"{\0": "UTF-16", b"\0{": "UTF-16",
+}  # fmt: skip
+"""How texts begin that are not in UTF-8; UTF-32 first, because UTF-16 begins like some of it."""
+_PACKED = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf": "7z",
+    b"\x04\x22\x4d\x18": "lz4",
+}
 _STREAM = b"\xff\xff\xff\xff"
 _WHOLE_JSON = re.compile(rb'\s*\{\s*(?:\}|"[^"]*"\s*:\s*)')
 
@@ -104,6 +116,8 @@ def detect(path: Path, name: str) -> str:
     if is_blank(start):
         raise InputError("the file is empty", where=name, expected="at least one sample")
     found = by_content(start) or by_name(path)
+    if by_content(start) in (None, "jsonl"):
+        _refuse_other_bytes(start, name)
     if found in ("parquet", "arrow", "arrow-stream") and by_content(start) is None:
         raise InputError(
             f"the file does not begin like {found}", where=name, expected=f"a {found} file",
@@ -114,4 +128,32 @@ def detect(path: Path, name: str) -> str:
             "the format cannot be told", where=name, expected=f"one of {', '.join(FORMATS)}",
             fix="give it: format=... (--format)",
         )  # fmt: skip
+    if found == "jsonl" and _is_document(start):
+        raise InputError(
+            "the file is one JSON document over many lines", where=name, expected="one object a line",
+            fix="write each row on a line of its own, as 'jq -c .[]' does with an array",
+        )  # fmt: skip
     return found
+
+
+def _refuse_other_bytes(start: bytes, name: str) -> None:
+    """Refuse texts of another encoding and archives: read as lines, they would be a refusal a line."""
+    for head, kind in _PACKED.items():
+        if start.startswith(head):
+            raise InputError(
+                f"the file is packed as {kind}, which is not read", where=name,
+                expected="a plain file, or one compressed as .gz or .zst", fix="unpack it first",
+            )  # fmt: skip
+    for head, kind in _WIDE.items():
+        if start.startswith(head):
+            raise InputError(
+                f"the text is in {kind}", where=name, expected="UTF-8",
+                fix=f"convert it, as 'iconv -f {kind} -t UTF-8' does",
+            )  # fmt: skip
+
+
+def _is_document(start: bytes) -> bool:
+    """Tell an object or an array over many lines from a row: its first line opens it and does not end it."""
+    text = start.removeprefix(_BOM).lstrip()
+    line = text.split(b"\n", 1)[0].rstrip()
+    return line in (b"{", b"[") or (len(line) < len(text.rstrip()) and line in (b"[{", b"[["))

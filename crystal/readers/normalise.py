@@ -169,8 +169,11 @@ class Normaliser:
             column = table[field]
             if column.null_count:
                 refusals.refuse(mask_of(column.is_null()), f"field {field!r} is missing")
-        task, stage = table["task"], table["stage"]
-        refusals.refuse(_rows_with(task, pc.equal(task.dictionary, "")), "field 'task' is empty")
+        stage = table["stage"]
+        for field in ("task", "ladder", "checkpoint"):
+            column = table[field]
+            empty = pc.equal(pc.utf8_trim_whitespace(column.dictionary), "")
+            refusals.refuse(_rows_with(column, empty), f"field {field!r} is empty")
         known = pc.is_in(stage.dictionary, value_set=pa.array(STAGES, pa.large_string()))
         expected = f"unknown stage, expected one of {', '.join(STAGES)}"
         refusals.refuse(_rows_with(stage, pc.invert(known)), _with_value(expected, stage))

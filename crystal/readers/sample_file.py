@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crystal.atomic_write import atomic_path
 from crystal.errors import InputError, SettingsError
+from crystal.readers.paths import discover
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,34 @@ def check_target(path: str | os.PathLike[str]) -> str:
             expected=f"a name that ends in {' '.join(SUFFIXES)}",
         )
     return suffix
+
+
+def check_apart(path: str | os.PathLike[str], sources: Any) -> None:
+    """Refuse to write to a file that is one of the logs to be read: the log would be lost.
+
+    Parameters
+    ----------
+    path : path
+        What is to be written.
+    sources : path, sequence of paths, or object with ``__arrow_c_stream__``
+        What is to be read, as :func:`crystal.read` takes it.
+
+    Raises
+    ------
+    SettingsError
+        If the file is one of them.
+    InputError
+        If one of them cannot be found.
+    """
+    if not Path(path).is_file() or hasattr(sources, "__arrow_c_stream__"):
+        return
+    logs, _ = discover([sources] if isinstance(sources, str | os.PathLike) else list(sources))
+    if any(log.path.samefile(path) for log in logs):
+        raise SettingsError(
+            "the file to write is one of the logs to read, which would be lost",
+            where=str(path),
+            fix="write to another file",
+        )
 
 
 def write_samples(batches: Iterable[pa.RecordBatch], path: str | os.PathLike[str]) -> int:

@@ -15,7 +15,7 @@ from crystal.errors import InputError, SettingsError
 from crystal.ops.token_inputs import check_temperature
 from crystal.readers.paths import CheckpointRule, Place
 from crystal.readers.rejections import Judge, Rejection, Rejections
-from crystal.readers.sample_file import check_target, write_samples
+from crystal.readers.sample_file import check_apart, check_target, write_samples
 from crystal.readers.stream import SampleStream, read
 from crystal.sampling import models
 from crystal.sampling.forcing import Forcing
@@ -123,6 +123,7 @@ def score(
     """
     target = Path(out)
     _check(target, part_rows, batch_tokens, max_length)
+    check_apart(target, samples)
     temperature = check_temperature(temperature)
     place = None
     if checkpoint is not None:

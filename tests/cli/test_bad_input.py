@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -162,3 +164,30 @@ def test_measurements_that_are_none(inside: Run, tmp_path: Path, content: bytes)
     check_refused(inside("classify", tmp_path / "a.crystal"), "a.crystal")
     check_refused(inside("merge", tmp_path / "a.crystal", "--out", tmp_path / "b.crystal"), "a.crystal")
     assert not (tmp_path / "b.crystal").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("log.parquet", ("measure", "log.parquet", "--out", "log.parquet")),
+        ("log.parquet", ("convert", "log.parquet", "--out", "log.parquet")),
+        ("log.parquet", ("convert", ".", "--out", "link.parquet")),
+        ("log.parquet", ("dedup", "log.parquet", "--out", "log.parquet")),
+        ("log.parquet", ("dedup", "log.parquet", "--out", "new.parquet", "--cells", "log.parquet")),
+        ("log.parquet", ("score", "--model", ".", "--samples", "log.parquet", "--out", "log.parquet")),
+        ("metrics.parquet", ("analyze", "metrics.parquet", "--out", ".", "--overwrite", *FAST)),
+    ],
+)
+def test_no_verb_writes_over_its_own_log(
+    inside: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / name
+    pq.write_table(pa.Table.from_pylist(GOOD), log)
+    (tmp_path / "link.parquet").symlink_to(log)
+    before = log.read_bytes()
+    done = inside(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert "one of the logs" in done.stderr
+    assert log.read_bytes() == before
+    assert not (tmp_path / "new.parquet").exists()

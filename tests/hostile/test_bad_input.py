@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import random
 from collections.abc import Callable
@@ -49,6 +51,8 @@ BAD_ROWS = [
     (dump(without(GOOD, "stage")), "field 'stage' is missing"),
     (dump(without(GOOD, "step")), "field 'step' is missing"),
     (dump(GOOD | {"task": ""}), "field 'task' is empty"),
+    (dump(GOOD | {"ladder": " "}), "field 'ladder' is empty"),
+    (dump(GOOD | {"checkpoint": ""}), "field 'checkpoint' is empty"),
     (dump(without(GOOD, "text")), "one of 'text', 'answer' and 'tokens'"),
     (dump(GOOD | {"text": None}), "one of 'text', 'answer' and 'tokens'"),
     (dump(GOOD | {"text": 5}), "field 'text': expected text, got 5"),
@@ -343,3 +347,52 @@ def test_a_header_that_fits_nothing_is_shown(tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"got 'a', 'b'\); map them"):
         list(read(path))
+
+
+HEADER = "ladder,stage,step,task,prompt,text,note\n"
+
+
+@pytest.mark.parametrize("column", ["text", "note"])
+def test_a_quote_that_nobody_closes_is_told(tmp_path: Path, column: str) -> None:
+    """Read as CSV has it, it would take all rows behind it into one cell, and nobody would miss them."""
+    path = tmp_path / "a.csv"
+    cut = 'l,sft,1,t,p,"x\n' if column == "text" else 'l,sft,1,t,p,x,"unclosed\n'
+    path.write_text(HEADER + "l,sft,1,t,p,x,\n" * 3 + cut + "l,sft,1,t,p,x,\n" * 5)
+    stream = read(path, on_error="collect")
+    assert sum(batch.num_rows for batch in stream) == 3
+    (refused,) = stream.rejections
+    assert refused.row == 4
+    assert "not closed" in refused.reason or "cells" in refused.reason
+
+
+def test_quotes_that_are_closed_or_inches_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = ['l,sft,1,t,p,5" pipe,\n', 'l,sft,1,t,p,"a ""b"" c",\n', 'l,sft,1,t,p,"two\nlines","n\nn"\n']
+    for some in (rows, rows[:2], rows[1:]):
+        path.write_text(HEADER + "".join(some) + "l,sft,1,t,p,x,\n")
+        assert sum(batch.num_rows for batch in read(path)) == len(some) + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (dump(GOOD).decode().encode("utf-16"), "a.jsonl", "the text is in UTF-16"),
+        (dump(GOOD).decode().encode("utf-16-be"), "a.jsonl", "the text is in UTF-16"),
+        (dump(GOOD).decode().encode("utf-32"), "a.jsonl", "the text is in UTF-32"),
+        (HEADER.encode("utf-16"), "a.csv", "the text is in UTF-16"),
+        (bz2.compress(dump(GOOD)), "a.jsonl", "packed as bzip2"),
+        (lzma.compress(dump(GOOD)), "a.jsonl.xz", "packed as xz"),
+        (b"PK\x03\x04" + bytes(100), "a.csv", "packed as zip"),
+        (json.dumps([GOOD], indent=1).encode(), "a.json", "one JSON document"),
+        (json.dumps({"rows": [GOOD]}, indent=1).encode(), "a.jsonl", "one JSON document"),
+    ],
+)
+def test_files_that_are_no_lines_are_refused_whole(
+    tmp_path: Path, content: bytes, name: str, words: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        list(read(path, on_error="collect"))
+    assert caught.value.where == str(path)
+    assert caught.value.fix
