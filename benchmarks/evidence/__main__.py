@@ -40,6 +40,7 @@ SECTIONS = tuple(
         "seeds",
         "shared_seeds",
         "published",
+        "known_answers",
         "clusters",
     )
     if (HERE / f"{name}.py").exists()

@@ -263,7 +263,8 @@ def ladder(
     ------
     SettingsError
         For an unknown kind, a size out of range, or a story that has no room at this size: with 2 options an
-        average of many distributions is as good as one of them, so ``blend`` needs 3.
+        average of many distributions is as good as one of them, and of 2 prompts each has half of the weight
+        in their average, so ``blend`` needs 3 options, and 3 prompts over all families.
 
     Examples
     --------
@@ -273,10 +274,16 @@ def ladder(
     """
     if kind not in KINDS:
         raise SettingsError("no such planted ladder", where="kind", expected=", ".join(KINDS), got=repr(kind))
-    fewest = 3 if kind == "blend" else 2
-    for word, value, least in (("tasks", tasks, 1), ("prompts", prompts, 2), ("options", options, fewest)):
+    for word, value, least in (("tasks", tasks, 1), ("prompts", prompts, 2), ("options", options, 2)):
         if value < least:
             raise SettingsError("too few", where=word, expected=f"{least} or more", got=str(value))
+    if kind == "blend":
+        for word, value, why in (
+            ("options", options, "over 2 options an average of many distributions is as good as one of them"),
+            ("prompts", prompts * len(families), "of 2 prompts each has half of the weight in their average"),
+        ):
+            if value < 3:
+                raise SettingsError(why, where=word, expected="3 or more for 'blend'", got=str(value))
     rungs = _STAGES.get(kind, _TUNED)
     name = name or f"planted-{kind}"
     random = np.random.default_rng([seed, 0])

@@ -170,8 +170,10 @@ def test_settling_needs_options_to_settle_among() -> None:
 def test_a_story_without_room_is_refused() -> None:
     with pytest.raises(SettingsError, match="no room for the story 'blend'"):
         planted.ladder("blend", tasks=1, prompts=2, options=3)
-    with pytest.raises(SettingsError, match="options: too few"):
+    with pytest.raises(SettingsError, match="options: over 2 options an average of many"):
         planted.ladder("blend", tasks=1, options=2)
+    with pytest.raises(SettingsError, match="prompts: of 2 prompts each has half of the weight"):
+        planted.ladder("blend", tasks=1, prompts=2, options=10, families=("context",))
 
 
 def test_a_ladder_without_sft_has_none_and_the_cooled_seed_is_a_seed() -> None:
