@@ -133,6 +133,18 @@ def simulate_counts(
     key: int,
     threads: int,
 ) -> npt.NDArray[np.int64]: ...
+def cut_g(counts: npt.NDArray[np.int64], threads: int) -> npt.NDArray[np.float64]: ...
+def ordered_cut_g(
+    counts: npt.NDArray[np.int64], orders: npt.NDArray[np.int64], threads: int
+) -> npt.NDArray[np.float64]: ...
+def simulate_cut_g(
+    probabilities: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64],
+    draws: int,
+    seed: int,
+    key: int,
+    threads: int,
+) -> npt.NDArray[np.float64]: ...
 def permute_counts(
     counts: npt.NDArray[np.int64], draws: int, seed: int, key: int, threads: int
 ) -> npt.NDArray[np.int64]: ...

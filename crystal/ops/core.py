@@ -6,7 +6,7 @@ from types import ModuleType
 
 from crystal.errors import BuildError
 
-_INTERFACE = 3
+_INTERFACE = 4
 _MEND = "run 'make build' in the checkout, or reinstall the wheel from outside it"
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crystal.ops.cuts import simulate_cut_g
 from crystal.ops.resampling import simulate_counts, stream_key
 from crystal.statistics.arrays import Counts, Floats
-from crystal.statistics.change_points import cut_g, known_cut_g
+from crystal.statistics.change_points import cut_g
 from crystal.statistics.smoothing import smoothed
 
 SIMULATED_CELLS = 12_000_000
@@ -19,6 +20,8 @@ FEWEST = 60
 """Simulated data sets of the largest ladders, and those that are looked at before others."""
 _FAR, _FAR_SPREADS = 40.0, 6.0
 """G so far below the largest (and so many standard deviations of its noise) is out of the question."""
+_SURE = 6.0
+"""Standard deviations of the first draws by which another one would have to stray to say anything else."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,18 @@ class CutLadder:
 
         Fewer draws, where fewer are asked for, are the first of them all.
         """
-        blocks, checkpoints, options = n.shape
-        rows = fitted(n, cuts)
-        draws = min(self.draws(n), most or self.draws(n))
         drawn = simulate_counts(
-            rows.reshape(-1, options),
+            fitted(n, cuts).reshape(-1, n.shape[2]),
             n.sum(axis=2).ravel(),
-            draws=draws,
+            draws=min(self.draws(n), most or self.draws(n)),
             seed=self.seed,
-            key=stream_key("cuts", self.key, *words, *cuts),
+            key=self._stream(cuts, words),
             threads=self.threads,
         )
-        return drawn.reshape(draws, blocks, checkpoints, options)
+        return drawn.reshape(-1, *n.shape)
+
+    def _stream(self, cuts: Sequence[int], words: Sequence[int]) -> int:
+        return stream_key("cuts", self.key, *words, *cuts)
 
     def places(self, start: int, end: int, cut: int, level: float) -> tuple[int, ...]:
         """Return where `cut` may lie between two others, all but a share `level` of the time.
@@ -89,19 +92,41 @@ class CutLadder:
         kept = sorted({t + d for truth in truths for t in truth for d in (-1, 0, 1)} | set(near.tolist()))
         kept = [t for t in kept if 0 < t < end - start]
         pooled = np.add.reduceat(n, [0, *kept], axis=1)
-        null = []
-        for truth in truths:
-            places = [kept.index(t) + 1 for t in truth]
-            if _never_lacks(pooled, places):
-                null.append(np.zeros(1))
-                continue
-            again = known_cut_g(self.simulated(pooled, places, start, end))
-            null.append(again.max(axis=1) - again[:, [place - 1 for place in places]].max(axis=1))
+        short = g.max() - g[[t - 1 for t in kept]]
+        nearest = float(short[short > 0].min(initial=math.inf))
+        null = (
+            self._lacks(pooled, [kept.index(t) + 1 for t in truth], nearest, start, end) for truth in truths
+        )
         return _Places(
             cuts=tuple(t + start for t in kept),
-            short=g.max() - g[[t - 1 for t in kept]],
+            short=short,
             null=tuple(null),
         )
+
+    def _lacks(self, n: Counts, cuts: Sequence[int], nearest: float, *words: int) -> Floats:
+        """Return what the best of the true cuts lacks to the largest G in data drawn from them, [draws].
+
+        A lack of less than `nearest` admits no further place. Where the first draws lie so far from any that
+        does that the others would stay there too, it is 0.
+        """
+        true = [cut - 1 for cut in cuts]
+        if len(cuts) == n.shape[1] - 1 or _never_lacks(n, cuts):
+            return np.zeros(1)
+        rows, sizes = fitted(n, cuts), n.sum(axis=2)
+        for draws in sorted({min(FEWEST, self.draws(n)), self.draws(n)}):
+            g = simulate_cut_g(
+                rows,
+                sizes,
+                draws=draws,
+                seed=self.seed,
+                key=self._stream(cuts, words),
+                threads=self.threads,
+            )
+            ahead = g[:, true].max(axis=1) - np.delete(g, true, axis=1).max(axis=1)
+            if float(ahead.mean()) + nearest > max(_FAR, _SURE * float(ahead.std())):
+                return np.zeros(1)
+        lacks: Floats = np.maximum(-ahead, 0.0)
+        return lacks
 
 
 def fitted(n: Counts, cuts: Sequence[int]) -> Floats:
@@ -118,7 +143,7 @@ def _never_lacks(n: Counts, cuts: Sequence[int]) -> bool:
     Pearson's chi-squared adds to both.
     """
     expected = np.rint(fitted(n, cuts) * n.sum(axis=2, keepdims=True)).astype(np.int64)
-    g = known_cut_g(expected)
+    g = cut_g(expected)
     others = np.delete(g, [cut - 1 for cut in cuts])
     ahead = float(g[[cut - 1 for cut in cuts]].max()) - float(others.max(initial=-math.inf))
     return ahead > _FAR + _FAR_SPREADS * math.sqrt(4 * max(ahead, 0.0) + 4 * freedom(n))

@@ -11,6 +11,9 @@ from crystal.statistics.change_points import cut_g
 from crystal.statistics.cut_places import FEWEST, CutLadder, freedom
 from crystal.statistics.ramps import Ramps, ramp_fits, ramps_through, step_fits
 
+_SURE = 8.0
+"""Standard deviations above the mean of the first draws that no other draw reaches."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -121,12 +124,16 @@ def _alone(ladder: CutLadder, cuts: list[Cut], i: int, alpha: float) -> Transiti
 
     fits = ramp_fits(n, ramps)
     observed = gain(fits)
-    # Most steps are told by the first draws: so many as large leave no way for all of them to reject.
+    # Most steps are told by the first draws: so many as large leave no way for all of them to reject, and
+    # where all are far smaller the rest would be too.
     for most in sorted({FEWEST, draws := ladder.draws(n)}):
-        drawn = ladder.simulated(n, [cut.position - start], start, end, most=most)
-        as_large = int(np.sum(gain(ramp_fits(drawn, ramps)) >= observed))
+        drawn = gain(ramp_fits(ladder.simulated(n, [cut.position - start], start, end, most=most), ramps))
+        as_large = int(np.sum(drawn >= observed))
         p = (as_large + 1) / (len(drawn) + 1)
         if as_large + 1 > alpha * (draws + 1):
+            break
+        if observed > float(drawn.mean()) + _SURE * float(drawn.std()):
+            p = 1 / (draws + 1)
             break
     if p > alpha:
         return replace(change, gradual_p=p)

@@ -17,6 +17,8 @@ FIRST_DRAWS = 99
 """Draws that are made before it is asked whether more would change anything."""
 _WIDER = 4.0
 """How much longer the tail is taken to be than that of the gamma law with the draws' mean and variance."""
+_G_SCALE = 3.0
+"""The scale of a gamma law with a longer tail than G of a cut has: chi-squared's is 2."""
 
 
 class Stream(TypedDict, total=False):
@@ -46,23 +48,30 @@ def short_permutation_test(
         first = permutation_test(counts, statistic, draws=FIRST_DRAWS, exceedances=exceedances, **stream)
         if first.draws < FIRST_DRAWS:
             return first
-        if first.greater + first.equal == 0 and unreached(draws, _log_tail(first)):
+        if first.greater + first.equal == 0 and unreached(draws, _log_tail(first, counts.shape[1] - 1)):
             return replace(first, p=1.0 / (draws + 1))
     return permutation_test(counts, statistic, draws=draws, exceedances=exceedances, **stream)
 
 
-def _log_tail(null: PermutationResult) -> float:
+def _log_tail(null: PermutationResult, cuts: int) -> float:
     """Bound the logarithm of the probability of the observed statistic: Chernoff, of a longer gamma law.
 
     A sum of G is about chi-squared, a gamma law of scale 2 = variance / mean; the largest of many has a
-    smaller variance than its tail would say, hence the margin.
+    smaller variance than its tail would say, hence the margin. Of the largest over cuts the mean is no
+    smaller than each one's, and any of them may be the one.
     """
     mean, variance = null.null_mean, null.null_sd**2
     if mean <= 0.0 or variance <= 0.0 or null.observed <= mean:
         return 0.0
-    scale = _WIDER * variance / mean
-    shape = mean / scale
-    return shape - null.observed / scale + shape * math.log(null.observed / mean)
+
+    def tail(scale: float) -> float:
+        shape = mean / scale
+        return shape - null.observed / scale + shape * math.log(null.observed / mean)
+
+    tails = [tail(_WIDER * variance / mean)]
+    if null.position > 0:
+        tails.append(math.log(cuts) + tail(_G_SCALE))
+    return min(tails)
 
 
 def unreached(draws: int, log_probability: float) -> bool:

@@ -101,7 +101,7 @@ def find_transitions(
     search = _Search(ladder, alpha, permutations, exceedances)
     return Segmentation(
         p=search.p(0, n.shape[1]),
-        order_p=order_test(n, draws=_ORDER_DRAWS, seed=seed, key=key),
+        order_p=order_test(n, draws=_ORDER_DRAWS, seed=seed, key=key, threads=threads),
         transitions=tuple(transitions(ladder, search.cuts(), alpha)),
     )
 

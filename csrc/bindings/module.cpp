@@ -6,7 +6,7 @@ PYBIND11_MODULE(_core, m) {
     m.doc() = "Compiled core of crystal. Only crystal.ops imports it.";
     // Raised by one whenever a signature here changes; crystal.ops compares it, so that a stale build is
     // named.
-    m.attr("INTERFACE") = 3;
+    m.attr("INTERFACE") = 4;
     m.def("available_threads", &crystal::available_threads);
     m.def("thread_count", &crystal::thread_count, pybind11::arg("requested"));
     crystal::bindings::bind_blend(m);

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "crystal/cuts.hpp"
 #include "crystal/philox.hpp"
 #include "crystal/resampling.hpp"
 #include "families.hpp"
@@ -124,6 +125,41 @@ Integers halves(const Integers& counts, py::ssize_t splits, std::uint64_t seed, 
         });
 }
 
+Floats cuts(const Integers& counts, std::size_t threads) {
+    require(counts.ndim() == 4 && counts.shape(2) > 0,
+            "counts must be [ladders, blocks, checkpoints, options]");
+    const LadderShape shape{size(counts, 1), size(counts, 2), size(counts, 3)};
+    return filled<double>({counts.shape(0), counts.shape(2) - 1},
+                          [&](StopFlag stop, std::span<double> values) {
+                              cut_g(view(counts), size(counts, 0), shape, threads, stop, values);
+                          });
+}
+
+Floats ordered_cuts(const Integers& counts, const Integers& orders, std::size_t threads) {
+    require(
+        counts.ndim() == 3 && orders.ndim() == 2 && counts.shape(1) > 0 && orders.shape(1) == counts.shape(1),
+        "counts must be [blocks, checkpoints, options] and orders [draws, checkpoints]");
+    for (const std::int64_t place : view(orders))
+        require(place >= 0 && place < counts.shape(1), "an order names checkpoints");
+    const LadderShape shape{size(counts, 0), size(counts, 1), size(counts, 2)};
+    return filled<double>({orders.shape(0), counts.shape(1) - 1},
+                          [&](StopFlag stop, std::span<double> values) {
+                              ordered_cut_g(view(counts), shape, view(orders), threads, stop, values);
+                          });
+}
+
+Floats simulated_cuts(const Floats& probabilities, const Integers& sizes, py::ssize_t draws,
+                      std::uint64_t seed, std::uint64_t key, std::size_t threads) {
+    require(probabilities.ndim() == 3 && sizes.ndim() == 2 && sizes.shape(1) > 0 &&
+                probabilities.shape(0) == sizes.shape(0) && probabilities.shape(1) == sizes.shape(1),
+            "probabilities must be [blocks, checkpoints, options] and sizes [blocks, checkpoints]");
+    const LadderShape shape{size(sizes, 0), size(sizes, 1), size(probabilities, 2)};
+    return filled<double>({draws, sizes.shape(1) - 1}, [&](StopFlag stop, std::span<double> values) {
+        simulate_cut_g(view(probabilities), view(sizes), shape, static_cast<std::size_t>(draws),
+                       {seed, key, threads}, stop, values);
+    });
+}
+
 py::array_t<std::uint32_t> stream_words(std::uint64_t seed, std::uint64_t key, std::uint64_t replicate,
                                         py::ssize_t count) {
     py::array_t<std::uint32_t, py::array::c_style> words(count);
@@ -146,6 +182,11 @@ void bind_resampling(py::module_& m) {
           arg("key"), arg("threads"));
     m.def("split_counts", &halves, arg("counts").noconvert(), arg("splits"), arg("seed"), arg("key"),
           arg("threads"));
+    m.def("cut_g", &cuts, arg("counts").noconvert(), arg("threads"));
+    m.def("ordered_cut_g", &ordered_cuts, arg("counts").noconvert(), arg("orders").noconvert(),
+          arg("threads"));
+    m.def("simulate_cut_g", &simulated_cuts, arg("probabilities").noconvert(), arg("sizes").noconvert(),
+          arg("draws"), arg("seed"), arg("key"), arg("threads"));
     m.def("philox", &philox4x32, arg("counter"), arg("key"));
     m.def("philox_words", &stream_words, arg("seed"), arg("key"), arg("replicate"), arg("count"));
 }

@@ -5,6 +5,7 @@
 #include "crystal/multinomial.hpp"
 #include "crystal/plain_statistics.hpp"
 #include "crystal/resampling.hpp"
+#include "crystal/row_samplers.hpp"
 
 namespace crystal {
 namespace {
@@ -112,33 +113,23 @@ void simulate(std::span<const double> probabilities, std::span<const std::int64_
 void simulate_counts(std::span<const double> probabilities, std::span<const std::int64_t> sizes,
                      std::size_t options, std::size_t draws, const Randomness& randomness, StopFlag stop,
                      std::span<std::int64_t> values) {
-    std::vector<Multinomial> samplers;
-    std::vector<std::size_t> rows;
-    for (std::size_t g = 0; g < sizes.size(); ++g) {
-        if (sizes[g] == 0) continue;
-        samplers.emplace_back(probabilities.subspan(g * options, options),
-                              static_cast<std::uint32_t>(sizes[g]));
-        rows.push_back(g);
-    }
-    std::fill(values.begin(), values.end(), std::int64_t{0});
+    const RowSamplers samplers(probabilities, sizes, options);
     const auto all = static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}));
-    parallel_for(
-        draws, range_of(sizes.size() * options, all), thread_count(randomness.threads), stop,
-        [&](std::size_t begin, std::size_t end) {
-            MultinomialReplicates replicates(randomness.seed, randomness.key, begin);
-            std::vector<Cell> counts(options);
-            std::vector<ByteSamples> bytes;
-            for (std::size_t draw = begin; draw < end; ++draw) {
-                MultinomialStreams streams = replicates.next();
-                for (std::size_t i = 0; i < samplers.size(); ++i) {
-                    Multinomial::draw_bytes(streams.even, static_cast<Cell>(sizes[rows[i]]), options, bytes);
-                    samplers[i].sample(bytes, streams.uneven, counts);
-                    std::copy(counts.begin(), counts.end(),
-                              values.begin() +
-                                  static_cast<std::ptrdiff_t>((draw * sizes.size() + rows[i]) * options));
-                }
-            }
-        });
+    parallel_for(draws, range_of(sizes.size() * options, all), thread_count(randomness.threads), stop,
+                 [&](std::size_t begin, std::size_t end) {
+                     MultinomialReplicates replicates(randomness.seed, randomness.key, begin);
+                     std::vector<Cell> counts(options);
+                     std::vector<ByteSamples> bytes;
+                     for (std::size_t draw = begin; draw < end; ++draw) {
+                         MultinomialStreams streams = replicates.next();
+                         for (std::size_t row = 0; row < sizes.size(); ++row) {
+                             samplers.draw(row, streams, bytes, counts);
+                             std::copy(counts.begin(), counts.end(),
+                                       values.begin() + static_cast<std::ptrdiff_t>(
+                                                            (draw * sizes.size() + row) * options));
+                         }
+                     }
+                 });
 }
 
 }  // namespace crystal

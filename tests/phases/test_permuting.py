@@ -67,3 +67,16 @@ def test_a_short_test_has_the_p_of_all_draws(statistic: str, apart: float) -> No
     if apart == 0.9:
         assert short.draws == FIRST_DRAWS
     assert short.null_mean == pytest.approx(whole.null_mean, rel=0.1)
+
+
+@pytest.mark.parametrize("apart", [0.05, 0.08, 0.12, 0.2])
+@pytest.mark.parametrize("shape", [(1, 12, 2), (40, 12, 8), (6, 30, 30)])
+def test_a_short_test_of_cuts_has_the_p_of_all_draws(shape: tuple[int, int, int], apart: float) -> None:
+    blocks, rungs, options = shape
+    random = np.random.default_rng(blocks)
+    before, after = random.dirichlet(np.ones(options), (2, blocks, 1))
+    later = np.arange(rungs)[:, None] >= rungs // 2
+    counts = random.multinomial(20, np.where(later, (1 - apart) * before + apart * after, before))
+    run = {"draws": 1_999, "exceedances": 20, "key": 5, "threads": 1}
+    short = short_permutation_test(counts.astype(np.int64), "max_cut_g", **run)
+    assert short.p == permutation_test(counts.astype(np.int64), "max_cut_g", **run).p

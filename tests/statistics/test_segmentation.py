@@ -1,9 +1,10 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
-from crystal.statistics import cut_places
+from crystal.statistics import cut_places, gradual
 from crystal.statistics.cut_places import CutLadder
 from crystal.statistics.ramps import ramp_fits, ramps_through, step_fits
 from crystal.statistics.segmentation import find_transitions
@@ -148,3 +149,42 @@ def test_places_without_a_doubt_need_no_draws(monkeypatch: pytest.MonkeyPatch) -
         assert ladder.places(0, 6, 3, 0.025) == drawn == (3,)
     few = random.multinomial(20, p[:, [0, 0, 0, 1, 1, 1]]).astype(np.int64)
     assert not cut_places._never_lacks(few, [3])
+
+
+def without_first_draws(patch: pytest.MonkeyPatch) -> None:
+    """Make every simulation as long as it was asked to be."""
+    patch.setattr(cut_places, "_SURE", np.inf)
+    patch.setattr(gradual, "_SURE", np.inf)
+
+
+@pytest.mark.parametrize("kind", ["cuts", "drift"])
+@pytest.mark.parametrize(("prompts", "samples"), [(2, 20), (12, 50)])
+def test_first_draws_say_what_all_say(
+    kind: Any, prompts: int, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"tasks": 2, "prompts": prompts, "options": 5}
+    for seed in range(3):
+        counts = long_ladder(kind, rungs=16, size=0.8, seed=seed, **sizes).counts(samples)
+        found = find_transitions(counts, key=seed)
+        with monkeypatch.context() as patch:
+            without_first_draws(patch)
+            assert find_transitions(counts, key=seed) == found
+
+
+def test_first_draws_end_what_they_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    simulated = cut_places.simulate_cut_g
+
+    def counted(*args: Any, draws: int, **kwargs: Any) -> Any:
+        made.append(draws)
+        return simulated(*args, draws=draws, **kwargs)
+
+    monkeypatch.setattr(cut_places, "simulate_cut_g", counted)
+    monkeypatch.setattr(cut_places, "_never_lacks", lambda *_: False)
+    random = np.random.default_rng(3)
+    p = random.dirichlet(np.ones(6), (10, 2))
+    for samples, expected in ((100, {60}), (3, {60, 400})):
+        made.clear()
+        counts = random.multinomial(samples, p[:, [0, 0, 0, 1, 1, 1]]).astype(np.int64)
+        CutLadder(counts, 400, 0, 0, 1).places(0, 6, 3, 0.025)
+        assert set(made) == expected

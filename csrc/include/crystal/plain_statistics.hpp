@@ -15,6 +15,9 @@ class NLogN {
     explicit NLogN(std::size_t largest);
     double operator()(std::uint64_t n) const { return n < values_.size() ? values_[n] : compute(n); }
 
+    // The table, where it reaches as far as `most`; else nullptr.
+    const double* up_to(std::uint64_t most) const { return most < values_.size() ? values_.data() : nullptr; }
+
   private:
     static double compute(std::uint64_t n);
     std::vector<double> values_;
