@@ -211,7 +211,7 @@ def classify_measurement(
     from crystal.phases.settings import Settings
 
     if settings is None:
-        settings = Settings(alpha=alpha, seed=seed, order=tuple(order))
+        settings = Settings(alpha=alpha, seed=seed, order=order)  # type: ignore[arg-type]  # becomes a tuple
     elif (alpha, seed, tuple(order)) != (0.05, 0, ()):
         raise SettingsError(
             "settings are given twice", where="settings", expected="either all or single ones"

@@ -66,6 +66,16 @@ def test_threads_files_and_the_order_of_records_leave_the_report_as_it_is(
     assert (report.inputs.samples, report.inputs.rejected) == (samples.num_rows, 0)
 
 
+def test_a_report_at_a_prompt_is_a_line() -> None:
+    report = crystal.analyze(
+        planted.ladder("frozen", tasks=1, prompts=2, options=3).samples(5), settings=QUICK
+    )
+    assert repr(report) == (
+        "PhaseReport(80 samples; ladders={'planted-frozen': "
+        "LadderResult(the picture is undetermined; 4 checkpoints, 1 tasks)})"
+    )
+
+
 def test_a_report_is_an_arrow_source(tmp_path: Path) -> None:
     import pyarrow as pa
 

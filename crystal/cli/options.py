@@ -242,7 +242,33 @@ def settings(
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"a setting cannot be used: {error}", where="--set") from error
+        raise _unusable(error, given) from error
+
+
+_OWN_FLAGS = ("alpha", "seed", "order", "change_points")
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _unusable(error: Exception, given: dict[str, Any]) -> SettingsError:
+    """Say which flag holds a value that is none, what it takes, and what it was given."""
+    from typing import get_args
+
+    from crystal.phases.settings import Settings
+
+    found = error.__cause__
+    if isinstance(found, SettingsError):  # of the right type, but out of its range
+        return SettingsError(found.message, where=_flag(found.where), expected=found.expected, got=found.got)
+    name = str(error).rpartition("`$.")[2].rstrip("`")
+    kind: Any = Settings
+    value: Any = given
+    for step in name.split("."):
+        kind, value = _field_type(kind, step, name), value[step]
+    words = _TYPES.get(kind) or ", ".join(map(str, get_args(kind))) or "names in it, as in margins.liquid=0.2"
+    return SettingsError("a setting cannot be used", where=_flag(name), expected=words, got=repr(value))
+
+
+def _flag(name: str | None) -> str:
+    return f"--{name.replace('_', '-')}" if name in _OWN_FLAGS else f"--set {name}"
 
 
 def _field_type(kind: Any, field: str, name: str) -> Any:

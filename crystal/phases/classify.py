@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -15,11 +15,9 @@ from crystal.phases.sequences import sequence_result
 from crystal.phases.settings import Settings
 from crystal.phases.tokens import token_result
 from crystal.phases.workers import Workers
+from crystal.states.measurement import Measurement, need_measurement
 from crystal.states.sequence_cells import sequence_cells
 from crystal.states.token_cells import token_cells
-
-if TYPE_CHECKING:
-    from crystal.states.measurement import Measurement
 
 
 def classify(
@@ -59,7 +57,7 @@ def classify(
     LadderError
         If the checkpoints of a ladder cannot be put in one order.
     SettingsError
-        If a setting is out of its range.
+        If a setting is out of its range, or ``measurement`` is none.
 
     Examples
     --------
@@ -70,6 +68,7 @@ def classify(
     >>> report.ladders["planted-frozen"].picture_holds is None
     True
     """
+    need_measurement(measurement, "classify")
     settings = settings if settings is not None else Settings(alpha=alpha, seed=seed)
     ladders = measurement.ladders(settings.order)
     names = {ladder: measurement.task_names(ladder) for ladder in ladders}

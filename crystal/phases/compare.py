@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +19,9 @@ from crystal.phases.seed_between import seed_between
 from crystal.phases.settings import Settings
 from crystal.phases.sides import as_samples, side, usable
 from crystal.samples import Prompt
+from crystal.states.measurement import Measurement, need_measurement
 from crystal.states.tables import Counts, Floats, TaskTable
 from crystal.statistics.multiple import benjamini_hochberg
-
-if TYPE_CHECKING:
-    from crystal.states.measurement import Measurement
 
 
 @dataclass(frozen=True)
@@ -99,6 +96,8 @@ def compare(
     >>> result.tuned.shared, result.seeds.shared, result.seeds.p < 0.01
     (5, 5, True)
     """
+    for name, one in (("a", a), *((("b", b),) if b is not None else ())):
+        need_measurement(one, f"compare, {name}")
     settings = settings if settings is not None else Settings(alpha=alpha, seed=seed)
     first, second = _models(a, b, ladders, settings)
     common = sorted(first.tables.keys() & second.tables.keys())

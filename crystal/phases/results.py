@@ -340,6 +340,11 @@ class LadderResult(msgspec.Struct, kw_only=True):
     tasks: dict[str, TaskResult]
     transitions: list[LadderTransition]
 
+    def __repr__(self) -> str:
+        says = {True: "holds", False: "does not hold", None: "is undetermined"}[self.picture_holds]
+        sizes = f"{len(self.checkpoints)} checkpoints, {len(self.tasks)} tasks"
+        return f"LadderResult(the picture {says}; {sizes})"
+
     def labels(self) -> dict[str, str]:
         """Return what to call each checkpoint in a line: its name, or stage and step where names are long."""
         rungs = self.checkpoints
@@ -372,6 +377,10 @@ class PhaseReport(msgspec.Struct, kw_only=True):
     settings: dict[str, Any]
     inputs: Inputs
     ladders: dict[str, LadderResult]
+
+    def __repr__(self) -> str:
+        # The whole of it would be megabytes at a prompt.
+        return f"PhaseReport({self.inputs.samples:,} samples; ladders={self.ladders!r})"
 
     def to_json(self, *, indent: int = 2) -> bytes:
         """Return the report as JSON (UTF-8, keys in order, no NaN)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from numbers import Integral, Real
+from typing import Literal, NoReturn, get_args
 
 import msgspec
 
@@ -47,10 +48,11 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse margins that are no sizes."""
         for name in self.__struct_fields__:
-            value = getattr(self, name)
+            where = f"margins.{name}"
+            value = _put(self, name, int if name == "min_valid" else float, where)
             if not 0 <= value < float("inf"):
                 raise SettingsError(
-                    "a margin is not a size", where=f"margins.{name}", expected="0 or more", got=str(value)
+                    "a margin is not a size", where=where, expected="0 or more", got=str(value)
                 )
 
 
@@ -95,15 +97,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     margins: Margins = msgspec.field(default_factory=Margins)
 
     def __post_init__(self) -> None:
-        """Refuse values under which no verdict means anything."""
-        _within("alpha", self.alpha, 0.0, 0.5)
-        _within("retention_mass", self.retention_mass, 0.0, 1.0)
+        """Refuse values of another type, and those under which no verdict means anything."""
+        _within("alpha", _put(self, "alpha", float), 0.0, 0.5)
+        _within("retention_mass", _put(self, "retention_mass", float), 0.0, 1.0)
+        if self.change_points not in get_args(ChangeMethod):
+            _misfit("change_points", ", ".join(get_args(ChangeMethod)), self.change_points)
+        order: object = self.order
+        if not isinstance(order, list | tuple) or not all(isinstance(name, str) for name in order):
+            _misfit("order", "names of checkpoints, one after the other", order)
+        msgspec.structs.force_setattr(self, "order", tuple(order))
+        if not isinstance(self.margins, Margins):
+            _misfit("margins", "crystal.phases.settings.Margins", self.margins)
         for name, least in _LEAST.items():
-            value = getattr(self, name)
+            value = _put(self, name, int)
             if value < least:
                 raise SettingsError(
                     "a setting is too small", where=name, expected=f"{least:,} or more", got=str(value)
                 )
+        if self.seed >= 2**64:
+            raise SettingsError(
+                "a setting is too large", where="seed", expected="below 2^64", got=str(self.seed)
+            )
 
 
 _LEAST = {
@@ -116,6 +130,21 @@ _LEAST = {
     "change_window": 1,
     "threads": 0,
 }
+
+
+def _put(settings: msgspec.Struct, name: str, kind: type[int | float], where: str | None = None) -> float:
+    """Return a number of the settings; NumPy's becomes Python's, which a report can hold."""
+    value = getattr(settings, name)
+    fits = isinstance(value, Integral if kind is int else Real)
+    if not fits:
+        _misfit(where or name, "a whole number" if kind is int else "a number", value)
+    plain = kind(value)
+    msgspec.structs.force_setattr(settings, name, plain)
+    return plain
+
+
+def _misfit(name: str, expected: str, value: object) -> NoReturn:
+    raise SettingsError("a setting has another type", where=name, expected=expected, got=repr(value))
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

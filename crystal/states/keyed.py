@@ -99,6 +99,9 @@ class KeyedTable:
         state._core, state._rows = core, None
         return state
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_bytes, (self.to_bytes(),)
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self) or not isinstance(other, KeyedTable):
             return NotImplemented

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from crystal.atomic_write import atomic_write
-from crystal.errors import CrystalError, InputError, StateError
+from crystal.errors import CrystalError, InputError, SettingsError, StateError
 from crystal.ops.ragged import dictionary
 from crystal.samples import Checkpoint
 from crystal.states import measurement_file
@@ -193,7 +193,10 @@ class Measurement:
             If the configurations differ (both values are named), rows were counted by both (unless
             `allow_duplicates`), an exact probability differs, or a cell would have both counts and exact
             values. Nothing has changed then.
+        SettingsError
+            If `other` is no measurement.
         """
+        need_measurement(other, "merge")
         self._check_configuration(other)
         if not allow_duplicates:
             self.manifest.check(other.manifest)
@@ -304,6 +307,9 @@ class Measurement:
             raise InputError(f"the measurement cannot be read: {reason}", where=str(path)) from error
         return cls.from_bytes(data, where=str(path))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_bytes, (self.to_bytes(),)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Measurement) and self.to_bytes() == other.to_bytes()
 
@@ -373,6 +379,24 @@ class Measurement:
                 where=f"checkpoint {checkpoint}, task {task}, prompt {prompt}",
                 expected="one of the two",
             )
+
+
+def need_measurement(value: object, where: str) -> None:
+    """Refuse what is no measurement, such as the path of one.
+
+    Raises
+    ------
+    SettingsError
+        It says how to come by one.
+    """
+    if not isinstance(value, Measurement):
+        raise SettingsError(
+            "this is no measurement",
+            where=where,
+            expected="a Measurement",
+            got=type(value).__name__,
+            fix="crystal.measure(...) counts samples, crystal.Measurement.load(...) reads a file of counts",
+        )
 
 
 def _cells(rows: pa.Table) -> set[Cell]:

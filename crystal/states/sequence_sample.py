@@ -202,6 +202,9 @@ class SequenceSample:
         self.sums, self._texts = sums, texts
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_bytes, (self.to_bytes(),)
+
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.to_bytes() == other.to_bytes()
 

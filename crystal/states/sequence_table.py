@@ -293,6 +293,9 @@ class SequenceTable:
                 f"the table cannot be read: {error.strerror or error}", where=str(path)
             ) from error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_bytes, (self.to_bytes(),)
+
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.to_bytes() == other.to_bytes()
 

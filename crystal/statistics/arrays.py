@@ -11,6 +11,8 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _SUM_TOLERANCE = 1e-6
+_MOST = 2.0**53
+"""Above it float64 has not every whole number, and int64 sums may leave their range."""
 
 
 def as_counts(counts: npt.ArrayLike, ndim: int | None = None) -> Counts:
@@ -23,7 +25,10 @@ def as_counts(counts: npt.ArrayLike, ndim: int | None = None) -> Counts:
     InputError
         If a value is no count.
     """
-    array = np.asarray(counts)
+    try:
+        array = np.asarray(counts)
+    except ValueError as error:
+        raise _ragged("counts") from error
     if array.ndim == 0 or (ndim is not None and array.ndim != ndim):
         raise SettingsError(
             "counts have the wrong shape",
@@ -38,7 +43,10 @@ def as_counts(counts: npt.ArrayLike, ndim: int | None = None) -> Counts:
         and array.min() >= 0
         and (kind != "f" or (array.max() < np.inf and np.all(array == np.floor(array))))
     ):
-        raise InputError("counts are whole numbers, 0 or more", where="counts", got=f"dtype {array.dtype}")
+        got = f"dtype {array.dtype}" + (f", as low as {array.min()}" if kind in "iuf" else "")
+        raise InputError("counts are whole numbers, 0 or more", where="counts", got=got)
+    if array.size and not array.sum(axis=-1, dtype=np.float64).max(initial=0.0) <= _MOST:
+        raise InputError("the counts of a distribution sum to more than 2^53", where="counts")
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
@@ -52,7 +60,10 @@ def as_probabilities(values: npt.ArrayLike, name: str = "p", ndim: int | None = 
     InputError
         If a value is negative or not finite, or a row does not sum to 1 within 1e-6.
     """
-    p = np.asarray(values, dtype=np.float64)
+    try:
+        p = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise _ragged(name) from error
     if p.ndim == 0 or (ndim is not None and p.ndim != ndim):
         raise SettingsError(
             "probabilities have the wrong shape",
@@ -75,6 +86,12 @@ def as_probabilities(values: npt.ArrayLike, name: str = "p", ndim: int | None = 
         )
     result: Floats = p / sums
     return result
+
+
+def _ragged(name: str) -> InputError:
+    return InputError(
+        "this is no table of numbers", where=name, expected="rows of one length", fix="pad them with 0"
+    )
 
 
 def row_probabilities(counts: Counts) -> Floats:

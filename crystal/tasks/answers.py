@@ -37,7 +37,7 @@ def extract(texts: Any, rule: AnswerRule | str, task: Task | None = None, stage:
 
     Raises
     ------
-    TaskError
+    SettingsError
         If the rule cannot be used.
 
     Examples

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crystal.errors import TaskError
+from crystal.errors import SettingsError
 from crystal.tasks import wording
 
 RULES = ("short", "first-word", "last-word", "whole", "modelun")
@@ -42,7 +42,7 @@ def parse_rule(rule: str | AnswerRule) -> AnswerRule:
 
     Raises
     ------
-    TaskError
+    SettingsError
         If there is no such rule, or the pattern cannot be compiled.
 
     Examples
@@ -57,7 +57,7 @@ def parse_rule(rule: str | AnswerRule) -> AnswerRule:
         _check_pattern(pattern)
         return AnswerRule("regex", pattern)
     if rule not in RULES:
-        raise TaskError(
+        raise SettingsError(
             "there is no such answer rule", where="--answer", expected=f"{', '.join(RULES)} or regex:PATTERN",
             got=repr(rule),
         )  # fmt: skip
@@ -68,7 +68,7 @@ def _check_pattern(pattern: str) -> None:
     try:
         pc.match_substring_regex(pa.array([""], pa.large_string()), pattern)
     except (pa.ArrowInvalid, UnicodeEncodeError) as error:
-        raise TaskError(
+        raise SettingsError(
             f"the pattern cannot be used: {error}", where="--answer", got=repr(pattern), fix="use RE2 syntax"
         ) from error
 

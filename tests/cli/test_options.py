@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from crystal.cli import options
@@ -38,3 +40,27 @@ def test_settings_by_name() -> None:
 def test_bad_settings(item: str) -> None:
     with pytest.raises(SettingsError):
         options.settings(0.05, 0, None, [item])
+
+
+UNUSABLE = "a setting cannot be used (expected "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag", "words"),
+    [
+        ({"alpha": 2.0}, "--alpha", "a setting is outside its range (expected between 0 and 0.5"),
+        ({"seed": -1}, "--seed", "a setting is too small (expected 0 or more, got -1)"),
+        ({"change_points": "x"}, "--change-points", UNUSABLE + "cuts, arnold-linear, "),
+        ({"items": ["draws=1.5"]}, "--set draws", UNUSABLE + "a whole number, got '1.5')"),
+        ({"items": ["draws=1"]}, "--set draws", "a setting is too small (expected 19 or more, got 1)"),
+        ({"items": ["margins.liquid=x"]}, "--set margins.liquid", UNUSABLE + "a number, got 'x')"),
+        ({"items": ["margins.liquid=-1"]}, "--set margins.liquid", "a margin is not a size (expected 0 or"),
+        ({"items": ["margins=1"]}, "--set margins", UNUSABLE + "names in it, "),
+        ({"items": ["allow_decoding=maybe"]}, "--set allow_decoding", UNUSABLE + "true or false, "),
+    ],
+)
+def test_a_bad_setting_is_named_by_its_flag(arguments: dict[str, Any], flag: str, words: str) -> None:
+    given: dict[str, Any] = {"alpha": 0.05, "seed": 0, "order": None, "items": None, **arguments}
+    with pytest.raises(SettingsError) as caught:
+        options.settings(**given)
+    assert str(caught.value).startswith(f"{flag}: {words}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -221,3 +222,13 @@ def test_sequence_sample(budget: int, batches: list[list[tuple[str, str]]]) -> N
         update=update,
         mismatched=[(lambda: SequenceSample(9), (f"{budget} bytes", "9 bytes"))],
     )
+
+
+@pytest.mark.parametrize(
+    "state", [CountTable(("task", "option")), NgramTable(3), SequenceSample(), TokenSums()]
+)
+def test_states_are_pickled_by_their_bytes(state: Any) -> None:
+    twin = pickle.loads(pickle.dumps(state))  # noqa: S301
+    assert type(twin) is type(state)
+    assert twin.to_bytes() == state.to_bytes()
+    twin.merge(state)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crystal.errors import InputError, StateError
+import crystal
+from crystal.errors import InputError, SettingsError, StateError
 from crystal.samples import Checkpoint, Prompt
 from crystal.states import measurement_file
 from crystal.states.count_table import CountTable
@@ -358,3 +361,21 @@ def test_files_of_version_1_are_read() -> None:
 def test_sections_that_do_not_belong_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(StateError, match=message):
         Measurement.from_bytes(data)
+
+
+def test_it_is_pickled_and_copied_by_its_bytes() -> None:
+    whole = both()
+    for twin in (pickle.loads(pickle.dumps(whole)), copy.deepcopy(whole)):  # noqa: S301
+        assert twin == whole
+        twin.merge(Measurement(whole.tasks, whole.settings))
+        assert twin == whole
+
+
+@pytest.mark.parametrize("other", [None, "a.crystal", 5])
+def test_what_is_no_measurement_is_refused(other: object) -> None:
+    with pytest.raises(SettingsError, match=r"no measurement.*crystal\.Measurement\.load"):
+        both().merge(other)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="no measurement"):
+        crystal.classify(other)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="no measurement"):
+        crystal.compare(both(), other or [])  # type: ignore[arg-type]

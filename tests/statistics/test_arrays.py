@@ -44,3 +44,16 @@ def test_rounding_of_the_sum_is_mended() -> None:
 def test_rows_without_samples_are_nan() -> None:
     p = row_probabilities(as_counts([[1, 3], [0, 0]]))
     np.testing.assert_array_equal(p, [[0.25, 0.75], [np.nan, np.nan]])
+
+
+def test_tables_of_unequal_rows_are_refused() -> None:
+    for refuse in (as_counts, as_probabilities):
+        with pytest.raises(InputError, match="rows of one length"):
+            refuse([[1, 0], [1]])  # type: ignore[list-item]
+
+
+def test_counts_beyond_exact_sums_are_refused() -> None:
+    """Their sum would leave int64, and an entropy came out as -5.7e20 bits."""
+    with pytest.raises(InputError, match="2\\^53"):
+        as_counts([[2**62, 2**62]])
+    assert as_counts([2**53 - 1, 1]).sum() == 2**53

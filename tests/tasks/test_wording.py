@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crystal.errors import TaskError
+from crystal.errors import SettingsError
 from crystal.tasks import wording
 from crystal.tasks.answers import canonical, extract, parse_rule
 
@@ -113,7 +113,7 @@ def test_a_pattern_gives_its_first_group_or_the_whole_match() -> None:
 
 @pytest.mark.parametrize("rule", ["", "Short", "regex", "regex:(", "regex:(?=x)", "last word"])
 def test_unknown_rules_are_refused(rule: str) -> None:
-    with pytest.raises(TaskError):
+    with pytest.raises(SettingsError):
         parse_rule(rule)
 
 
