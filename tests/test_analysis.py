@@ -72,7 +72,7 @@ def test_a_report_at_a_prompt_is_a_line() -> None:
     )
     assert repr(report) == (
         "PhaseReport(80 samples; ladders={'planted-frozen': "
-        "LadderResult(the picture is undetermined; 4 checkpoints, 1 tasks)})"
+        "LadderResult(the picture is undetermined; tasks=['task-00'])})"
     )
 
 

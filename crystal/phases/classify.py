@@ -15,7 +15,8 @@ from crystal.phases.sequences import sequence_result
 from crystal.phases.settings import Settings
 from crystal.phases.tokens import token_result
 from crystal.phases.workers import Workers
-from crystal.states.measurement import Measurement, need_measurement
+from crystal.states.measurement import Measurement
+from crystal.states.needed import need_measurement
 from crystal.states.sequence_cells import sequence_cells
 from crystal.states.token_cells import token_cells
 

@@ -19,7 +19,8 @@ from crystal.phases.seed_between import seed_between
 from crystal.phases.settings import Settings
 from crystal.phases.sides import as_samples, side, usable
 from crystal.samples import Prompt
-from crystal.states.measurement import Measurement, need_measurement
+from crystal.states.measurement import Measurement
+from crystal.states.needed import need_measurement
 from crystal.states.tables import Counts, Floats, TaskTable
 from crystal.statistics.multiple import benjamini_hochberg
 

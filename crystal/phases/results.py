@@ -342,8 +342,7 @@ class LadderResult(msgspec.Struct, kw_only=True):
 
     def __repr__(self) -> str:
         says = {True: "holds", False: "does not hold", None: "is undetermined"}[self.picture_holds]
-        sizes = f"{len(self.checkpoints)} checkpoints, {len(self.tasks)} tasks"
-        return f"LadderResult(the picture {says}; {sizes})"
+        return f"LadderResult(the picture {says}; tasks={list(self.tasks)})"
 
     def labels(self) -> dict[str, str]:
         """Return what to call each checkpoint in a line: its name, or stage and step where names are long."""
@@ -379,7 +378,6 @@ class PhaseReport(msgspec.Struct, kw_only=True):
     ladders: dict[str, LadderResult]
 
     def __repr__(self) -> str:
-        # The whole of it would be megabytes at a prompt.
         return f"PhaseReport({self.inputs.samples:,} samples; ladders={self.ladders!r})"
 
     def to_json(self, *, indent: int = 2) -> bytes:

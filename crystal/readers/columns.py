@@ -142,7 +142,7 @@ def integer(column: Any) -> tuple[Any, Mask | None, str]:
             fits = pc.less_equal(column, pa.scalar(2**63 - 1, column.type))
             kept = pc.cast(pc.if_else(fits, column, pa.scalar(None, column.type)), pa.int64())
             return kept, mask_of(pc.invert(fits)), "the number is too large"
-    if pt.is_floating(column.type):
+    if pt.is_floating(column.type) or pt.is_decimal(column.type):
         wide = pc.cast(column, pa.float64())
         fits = pc.and_(pc.equal(pc.floor(wide), wide), pc.less(pc.abs(wide), 2.0**53))
         kept = pc.cast(pc.if_else(fits, wide, pa.scalar(None, pa.float64())), pa.int64())

@@ -41,9 +41,13 @@ _WHOLE_JSON = re.compile(rb'\s*\{\s*(?:\}|"[^"]*"\s*:\s*)')
 
 def head(path: Path) -> bytes:
     """Return the first bytes of a file's decompressed content."""
+    return _head(ByteSource(path))
+
+
+def _head(source: ByteSource) -> bytes:
     parts: list[bytes] = []
     size = 0
-    chunks = ByteSource(path).chunks()
+    chunks = source.chunks()
     for chunk in chunks:
         parts.append(chunk[:_HEAD])
         size += len(chunk)
@@ -62,6 +66,18 @@ def raw_head(path: Path) -> bytes:
 def is_blank(start: bytes) -> bool:
     """Tell whether the first bytes of a file hold nothing."""
     return not start.removeprefix(_BOM).strip()
+
+
+def refuse_blank(path: Path, name: str) -> None:
+    """Refuse a file without content; one that has nothing whole in it is told from one that is empty.
+
+    Raises
+    ------
+    InputError
+    """
+    source = ByteSource(path)
+    if is_blank(_head(source)):
+        raise InputError(source.damage or "the file is empty", where=name, expected="at least one sample")
 
 
 def by_name(path: Path) -> str | None:
@@ -110,11 +126,9 @@ def detect(path: Path, name: str) -> str:
     Raises
     ------
     InputError
-        If the file is empty, or neither its content nor its name says what it is.
+        If neither its content nor its name says what it is.
     """
     start = head(path)
-    if is_blank(start):
-        raise InputError("the file is empty", where=name, expected="at least one sample")
     found = by_content(start) or by_name(path)
     if by_content(start) in (None, "jsonl"):
         _refuse_other_bytes(start, name)

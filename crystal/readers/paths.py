@@ -90,7 +90,7 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[LogFile], li
                 )
             skipped += others
         elif path.is_file():
-            found = [LogFile(path, str(argument), PurePosixPath(path.name))]
+            found = [LogFile(path, spelled(str(argument)), PurePosixPath(path.name))]
         elif path.exists():
             raise InputError(
                 "a log is read more than once, for its format and for its rows, which this cannot be",
@@ -126,7 +126,7 @@ def _walk(folder: Path) -> tuple[list[LogFile], list[str]]:
                 continue
             relative = PurePosixPath(path.relative_to(folder).as_posix())
             if path.is_file() and _is_log(path):
-                found.append(LogFile(path, str(path), relative))
+                found.append(LogFile(path, spelled(str(path)), relative))
             else:
                 skipped.append(str(path))
     return found, skipped
@@ -155,5 +155,16 @@ def place_of(file: LogFile, rules: Sequence[CheckpointRule]) -> Place:
             return rule.place
     folder = Path(os.path.abspath(file.path)).parent  # noqa: PTH100  # resolve() would follow links
     if match := _STAGE_FOLDER.fullmatch(folder.name):
-        return Place(folder.parent.name or "ladder", match[1], int(match[2] or 0), folder.name)
-    return Place(folder.name or "ladder")
+        return Place(spelled(folder.parent.name) or "ladder", match[1], int(match[2] or 0), folder.name)
+    return Place(spelled(folder.name) or "ladder")
+
+
+def spelled(name: str) -> str:
+    r"""Return the name of a file as text: bytes of it that are no UTF-8 as backslash escapes.
+
+    Examples
+    --------
+    >>> spelled(os.fsdecode(b"caf\xe9.jsonl"))
+    'caf\\xe9.jsonl'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -189,9 +189,8 @@ class SampleStream:
 
     def _format_of(self, log: LogFile) -> str:
         try:
+            detect.refuse_blank(log.path, log.name)
             found = detect.detect(log.path, log.name) if self._format == "auto" else self._format
-            if detect.is_blank(detect.head(log.path)):
-                raise InputError("the file is empty", where=log.name, expected="at least one sample")
         except OSError as error:
             raise InputError(f"the file cannot be read: {error.strerror}", where=log.name) from error
         return found
@@ -208,14 +207,21 @@ class SampleStream:
             self._judge.reject(log.name, row, reason)
 
         try:
+            size = log.path.stat().st_size
             for raw, rows in _READERS[kind](source, self._mapping, reject):
                 yield from self._normalised(normaliser, raw, rows)
+            now = log.path.stat().st_size
         except OSError as error:
             raise InputError(f"the file cannot be read: {error.strerror}", where=log.name) from error
+        if now < size:
+            raise InputError(
+                "the file became shorter while it was read", where=log.name, expected=f"{size:,} bytes",
+                got=f"{now:,}", fix="read it once nobody writes to it",
+            )  # fmt: skip
         if source.damage is not None:
             reject(normaliser.read + extra + 1, source.damage)
         self._current = None
-        self._done_bytes += log.path.stat().st_size
+        self._done_bytes += now
         self.ranges.append(Range(_identity(source.digest, normaliser), 0, normaliser.read + extra, log.name))
 
     def _of_object(self) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from crystal.atomic_write import atomic_write
-from crystal.errors import CrystalError, InputError, SettingsError, StateError
+from crystal.errors import CrystalError, InputError, StateError
 from crystal.ops.ragged import dictionary
 from crystal.samples import Checkpoint
 from crystal.states import measurement_file
@@ -19,6 +19,7 @@ from crystal.states.count_table import CountTable
 from crystal.states.distribution_table import DistributionTable
 from crystal.states.ladders import order_ladders
 from crystal.states.manifest import Manifest
+from crystal.states.needed import need_measurement
 from crystal.states.sections import (
     CELL,
     FIELDS,
@@ -379,24 +380,6 @@ class Measurement:
                 where=f"checkpoint {checkpoint}, task {task}, prompt {prompt}",
                 expected="one of the two",
             )
-
-
-def need_measurement(value: object, where: str) -> None:
-    """Refuse what is no measurement, such as the path of one.
-
-    Raises
-    ------
-    SettingsError
-        It says how to come by one.
-    """
-    if not isinstance(value, Measurement):
-        raise SettingsError(
-            "this is no measurement",
-            where=where,
-            expected="a Measurement",
-            got=type(value).__name__,
-            fix="crystal.measure(...) counts samples, crystal.Measurement.load(...) reads a file of counts",
-        )
 
 
 def _cells(rows: pa.Table) -> set[Cell]:

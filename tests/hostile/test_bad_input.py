@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import decimal
 import gzip
 import json
 import lzma
@@ -21,6 +22,7 @@ import zstandard
 from crystal.engine import measure
 from crystal.errors import CrystalError, InputError, LadderError
 from crystal.readers import lines, read
+from crystal.states.measurement import Measurement
 
 FULL = os.environ.get("CRYSTAL_FULL_FAULTS") == "1"
 GOOD = {"ladder": "l", "stage": "sft", "step": 1, "task": "t", "prompt": "p", "text": "x"}
@@ -396,3 +398,47 @@ def test_files_that_are_no_lines_are_refused_whole(
         list(read(path, on_error="collect"))
     assert caught.value.where == str(path)
     assert caught.value.fix
+
+
+def test_a_name_that_is_no_text_is_spelled(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"l\xff") / "sft-1"
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (folder / os.fsdecode(b"\xe9.jsonl")).write_bytes(
+        b"[]\n" + dump(without(GOOD, "ladder", "stage", "step"))
+    )
+    measurement = measure(tmp_path, on_error="collect")
+    assert list(measurement.ladders()) == ["l\\xff"]
+    assert measurement.manifest.rejected == 1
+    assert Measurement.from_bytes(measurement.to_bytes()) == measurement
+    stream = read(tmp_path, on_error="collect")
+    list(stream)
+    stream.rejections.write_jsonl(tmp_path / "rejected.jsonl")
+    assert "\\\\xe9.jsonl" in (tmp_path / "rejected.jsonl").read_text()
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(dump(GOOD) * 400_000)
+    batches = iter(read(path, on_error="collect"))
+    next(batches)
+    path.write_bytes(dump(GOOD))
+    with pytest.raises(InputError, match="shorter while it was read"):
+        list(batches)
+
+
+def test_a_frame_without_a_whole_block_is_damaged_and_not_empty(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl.zst"
+    path.write_bytes(zstandard.ZstdCompressor().compress(dump(GOOD))[:-9])
+    with pytest.raises(InputError, match="truncated zstd data"):
+        read(path, on_error="collect")
+
+
+def test_decimals_are_steps(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([GOOD, GOOD | {"step": 2}])
+    steps = pa.array([decimal.Decimal("1.00"), decimal.Decimal("2.50")], pa.decimal128(38, 2))
+    stream = read(table.set_column(table.column_names.index("step"), "step", steps), on_error="collect")
+    assert sum(batch.num_rows for batch in stream) == 1
+    assert "expected a whole number" in next(iter(stream.rejections)).reason
