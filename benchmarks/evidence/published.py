@@ -23,7 +23,8 @@ TITLE = "Published distributions, sampled"
 
 LADDERS = {2: "coin", 10: "number from 1 to 10"}
 SAMPLES = (10, 30, 100, 1_000, 10_000)
-PROMPTS, DRAWS = 6, 60
+PROMPTS, DRAWS, ASKS = 6, 60, 240
+"""Conditions a draw, draws for all that is measured, and draws in which needs_samples is asked for."""
 SEED_PROMPTS, SEED_DRAWS = 24, 6
 ASK_UP_TO, MOST = 100, 20_000
 """Samples up to which needs_samples is put to the test, and the largest answer that is drawn."""
@@ -39,7 +40,8 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
     total, done = len(LADDERS) * len(SAMPLES) * 2, 0
     for options in LADDERS:
         for samples in SAMPLES:
-            rows.append(_row(options, samples, max(4, round(DRAWS * scale))))
+            asks = round(ASKS * scale) if samples <= ASK_UP_TO else 0
+            rows.append(_row(options, samples, max(4, round(DRAWS * scale)), asks))
             progress(done := done + 1, total)
     for options in LADDERS:
         for samples in SAMPLES:
@@ -48,28 +50,42 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
     return {"published": True, "rows": rows, "seeds": seeds}
 
 
-def _row(options: int, samples: int, draws: int) -> dict[str, Any]:
+def _row(options: int, samples: int, draws: int, asks: int) -> dict[str, Any]:
+    """Measure all in so many draws, and ask for ``needs_samples`` in further ones."""
     counts: Counter[str] = Counter()
     pairs = list(published_pairs(options).values())
-    for number in range(draws):
+    for number in range(max(draws, asks)):
         random = np.random.default_rng([11, options, samples, number])
         base, tuned = pairs[number % len(pairs)]
         chosen = random.permutation(len(base))[:PROMPTS]
         p = np.stack([base[chosen], tuned[chosen]])
         settings = Settings(seed=number, threads=1, interval_draws=250)
-        for seen in repetition(p, samples, number, oracle=False):
-            if seen.metric in INTERVALS and seen.estimate.low is not None:
-                high = math.inf if seen.estimate.high is None else seen.estimate.high
-                counts[f"{seen.metric} given"] += 1
-                counts[f"{seen.metric} held"] += seen.estimate.low <= seen.truth <= high
-        still = _judged(random.multinomial(samples, np.stack([p[0], p[0]])), settings)
-        counts["gate"] += still.p is not None and still.p <= settings.alpha
-        counts["alarm"] += still.verdict not in {"FROZEN", "UNDETERMINED"}
-        exact, found = _exact(p, settings), _judged(random.multinomial(samples, p), settings)
-        counts[_against(found.verdict, exact.verdict)] += 1
+        if number < draws:
+            _held(counts, p, samples, number)
+            still = _judged(random.multinomial(samples, np.stack([p[0], p[0]])), settings)
+            counts["gate"] += still.p is not None and still.p <= settings.alpha
+            counts["alarm"] += still.verdict not in {"FROZEN", "UNDETERMINED"}
+        found = _judged(random.multinomial(samples, p), settings)
+        if number < draws:
+            counts[_against(found.verdict, _exact(p, settings).verdict)] += 1
         if found.verdict == "UNDETERMINED" and samples <= ASK_UP_TO:
             _ask(counts, p, found.needs_samples, settings, random)
-    return {"options": options, "samples": samples, "draws": draws, "counts": dict(counts)}
+    return {
+        "options": options,
+        "samples": samples,
+        "draws": draws,
+        "asks": max(draws, asks),
+        "counts": dict(counts),
+    }
+
+
+def _held(counts: Counter[str], p: Floats, samples: int, number: int) -> None:
+    """Count the intervals that hold the truth."""
+    for seen in repetition(p, samples, number, oracle=False):
+        if seen.metric in INTERVALS and seen.estimate.low is not None:
+            high = math.inf if seen.estimate.high is None else seen.estimate.high
+            counts[f"{seen.metric} given"] += 1
+            counts[f"{seen.metric} held"] += seen.estimate.low <= seen.truth <= high
 
 
 def _ask(
@@ -154,9 +170,10 @@ def page(results: dict[str, Any]) -> str:
         "samples both models n times each. *Held*: intervals that hold the truth, %. *Gate*: the base "
         "sampled twice, share with omnibus p <= .05; *alarms*: how many are then called a change. *Verdict*: "
         "that of the samples against that of the exact distributions: the same / another / open, and "
-        "*beyond*, where the exact ones are UNDETERMINED. *Needs*: of the open ones, answers that are "
-        "finite; decided when so many are drawn, and at a third of it. *Clear*: of those whose exact verdict "
-        "is the same with all margins halved and doubled, answers that are finite (criterion: 60 %).",
+        "*beyond*, where the exact ones are UNDETERMINED. *Needs*, in "
+        f"{results['rows'][0].get('asks', DRAWS)} draws: of the open ones, answers that are finite; decided "
+        "when so many are drawn, and at a third of it. *Clear*: of those whose exact verdict is the same "
+        "with all margins halved and doubled, answers that are finite (criterion: 60 %).",
         "",
         markdown(
             [

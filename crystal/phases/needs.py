@@ -19,21 +19,27 @@ LARGEST = 100
 """Beyond so many times the samples no promise is made."""
 FACTORS = LARGEST * 3.0 ** (np.arange(-30, 1) / _A_THIRD)
 """Sizes that are looked at, as multiples of what is there."""
-LEAST, LEAST_OF_TWO = 0.7, 0.8
-"""Share of the simulated data sets that a named size decides at least."""
-FURTHER, FURTHER_OF_TWO = 1, 3
-"""So many sizes beyond the best one is the one that is named: the balance is flat there, and too few samples
-cost more than some too many. With two options effects lie nearer to their margins than the limits say."""
-LARGEST_OF_TWO = 34
-"""So, too, two options get no promise beyond so many times the samples."""
-LESS = 0.4
-"""How much the share decided at a third of a size counts against that size."""
-WORTH = 0.5
-"""Where no size has a balance of so much, none is a good answer."""
 NOTHING, ANYTHING = 2.0, 6.0
 """An estimate below so many margins whose limits go from 0 beyond so many is no ground for a plan."""
 _SEED_SIZES = range(0, len(FACTORS), _A_THIRD)
 _RARE = 0.02
+
+
+class Rule(NamedTuple):
+    """What makes a size a good answer, by the shares decided at it and at a third of it."""
+
+    least: float
+    """Share of the simulated data sets that a named size decides at least."""
+    less: float
+    """How much the share decided at a third of a size counts against that size."""
+    worth: float
+    """Where no size has a balance of so much, none is a good answer."""
+    further: int
+    """So many sizes beyond the best one is the one that is named: the balance is flat there, and too few
+    samples cost more than some too many."""
+
+
+RULE, RULE_OF_TWO = Rule(0.7, 0.4, 0.5, 1), Rule(0.85, 0.7, 0.35, 0)
 
 
 class Needs(NamedTuple):
@@ -58,9 +64,9 @@ def needs(
 
     Predictive: truths are drawn that these samples allow, a data set of every size from each, and all are
     judged as the data were (:class:`Outlook`). A good answer is a size at which most are decided and at a
-    third of which many are not: the one with the largest balance, share decided less :data:`LESS` of the
-    share decided at a third. The estimates alone would not do as the truth: half of the published effects
-    lie so near their margins that the estimate is on the wrong side as often as not.
+    third of which many are not: the one with the largest balance, share decided less a part of the share
+    decided at a third (:class:`Rule`). The estimates alone would not do as the truth: half of the published
+    effects lie so near their margins that the estimate is on the wrong side as often as not.
 
     Parameters
     ----------
@@ -115,23 +121,20 @@ def best_size(decided: Floats, *, two: bool = False) -> int | str:
     >>> best_size(np.repeat([0.0, 1.0], [15, 16]))
     16
     >>> best_size(np.repeat([0.0, 1.0], [15, 16]), two=True)
-    18
+    15
     >>> best_size(np.full(31, 0.6))
     'not within 100 times the samples'
     """
-    least, further, largest = (
-        (LEAST_OF_TWO, FURTHER_OF_TWO, LARGEST_OF_TWO) if two else (LEAST, FURTHER, LARGEST)
-    )
+    rule = RULE_OF_TWO if two else RULE
     decided = np.maximum.accumulate(decided)
-    if decided[-1] < least:
+    if decided[-1] < rule.least:
         return f"not within {LARGEST} times the samples"
     at, third = decided[_A_THIRD:], decided[:-_A_THIRD]
-    balance = np.where((at >= least) & (FACTORS[_A_THIRD:] > 1), at - LESS * third, -1.0)
+    balance = np.where((at >= rule.least) & (FACTORS[_A_THIRD:] > 1), at - rule.less * third, -1.0)
     best = int(balance.argmax())
-    place = min(_A_THIRD + best + further, len(FACTORS) - 1)
-    if balance[best] < WORTH or FACTORS[place] > largest:
+    if balance[best] < rule.worth:
         return "how far the effects lie from their margins is not known well enough to plan by"
-    return place
+    return min(_A_THIRD + best + rule.further, len(FACTORS) - 1)
 
 
 def _seeds(outlook: Outlook, seed_share: Callable[[int], float]) -> Floats:

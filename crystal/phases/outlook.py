@@ -24,13 +24,21 @@ from crystal.statistics.special import LN2, normal_quantile
 LOOK_AHEAD = (2, 4, 8, 16, 48)
 """Multiples of the samples at which limits are looked for that these samples do not give."""
 LIMITS = ("jsd", "entropy_change", "promptability_change", "promptability_from", "halved", "retention_change")
-WIDE = 0.35
-"""How far truths are drawn from their estimate, as a share of what the limits allow: ``docs/decisions``."""
-ZERO, ZERO_OF_TWO = (0.5, 0.8, 0.8), (0.3, 0.5, 0.5)
-"""Share of the truths that are 0 where the limits allow it: divergence, promptability on either side. With
-two options there is one bit in all, and less of it is nothing."""
 TWO = 2
 _LEAST = 1e-9
+
+
+class Law(NamedTuple):
+    """How truths are drawn around their estimates: ``docs/decisions/statistics.md`` says what was tried."""
+
+    wide: float
+    """How far, as a share of what the limits allow."""
+    zero: tuple[float, float, float]
+    """Share that is 0 where the limits allow it: divergence, promptability on either side."""
+
+
+LAW, LAW_OF_TWO = Law(0.35, (0.5, 0.8, 0.8)), Law(0.75, (0.0, 0.0, 0.0))
+"""With two options there is one bit in all: small effects lie about their margins, and are not 0."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -49,7 +57,7 @@ class Outlook:
     """Truths that the samples of two checkpoints allow, and what data sets of any size would show of each.
 
     Of every quantity that verdicts rest on, the limits are read as how sure its value is: a truth is a
-    normal draw around the estimate, on either side by a share (:data:`WIDE`) of what the limit there allows,
+    normal draw around the estimate, on either side by a share (:class:`Law`) of what the limit there allows,
     held to what is possible; an information that may be 0 is 0 in a share of them. A data set adds the
     noise of its size. An information x is about c times a chi-square, so its variance is c (2 c df + 4 x),
     with c one over the size: near 0 its error shrinks with the size, beyond with its root, as those of the
@@ -80,6 +88,7 @@ class Outlook:
         self.exact = self.sizes >= EXACT_SAMPLES
         self.there = max(int(np.median(self.sizes[~self.exact])), 1)
         self.fit = _without_noise(smoothed(counts), counts)
+        self.law = LAW_OF_TWO if counts.shape[2] == TWO else LAW
         self.seen_at = 1.0
 
     def look_ahead(self, analyse: Analyse | None) -> bool:
@@ -114,8 +123,7 @@ class Outlook:
         random = np.random.default_rng([settings.seed, stream_key(self.key, "outlook")])
         truth, noise = random.standard_normal((2, 5, settings.simulations))
         # Whether the divergence, and promptability on either side, are 0 where they may be.
-        often = np.array(ZERO if self.fit.shape[2] > TWO else ZERO_OF_TWO)
-        zero = random.random((3, settings.simulations)) < often[:, None]
+        zero = random.random((3, settings.simulations)) < np.array(self.law.zero)[:, None]
         sizes = np.stack([self.at(factor) for factor in factors.tolist()])
         differs, frozen, moved = self._divergence(sizes, truth[0], noise[0], zero[0])
         limits = {
@@ -133,7 +141,7 @@ class Outlook:
         """Whether the test rejects, and the limits are below or above the margin: bool [F, S] each."""
         settings = self.settings
         limits = self.evidence.jsd._replace(value=self.jsd)
-        t = _information(limits, self.seen_at, truth, zero, settings.alpha)
+        t = self._information(limits, truth, zero)
         prompts = sizes.shape[1]
         unit = (1 / sizes).sum(axis=(1, 2))[:, None] / (8 * LN2 * prompts**2)
         centre = np.broadcast_to(self.fit.mean(axis=1, keepdims=True), self.fit.shape)
@@ -156,7 +164,7 @@ class Outlook:
         now = self.at(self.seen_at)
         found = []
         for side, limits in enumerate(_both_sides(self.evidence)):
-            t = _information(limits, self.seen_at, truth[side], zero[side], self.settings.alpha)
+            t = self._information(limits, truth[side], zero[side])
             unit = (1 / sizes[:, :, side]).mean(axis=1)[:, None] / (2 * prompts * LN2)
             here = float((1 / now[:, side]).mean()) / (2 * prompts * LN2)
             value, width = limits.value or 0.0, ((limits.high or 0.0) - (limits.low or 0.0)) / 2
@@ -188,22 +196,20 @@ class Outlook:
         low, high, value = _numbers(limits)
         root = np.sqrt(factors / self.seen_at)[:, None]
         error = (high - low) / (2 * normal_quantile(1 - self.settings.alpha / 2)) / root
-        x = _draw(limits, self.seen_at, truth, self.settings.alpha) + error * noise
+        x = self._draw(limits, truth) + error * noise
         return np.stack([x - (value - low) / root, x, x + (high - value) / root], axis=-1)
 
+    def _draw(self, limits: Limits, noise: Floats) -> Floats:
+        """Draw truths around an estimate; limits of a larger data set are made as wide as these samples'."""
+        low, high, value = _numbers(limits)
+        wide = self.law.wide * math.sqrt(self.seen_at) / normal_quantile(1 - self.settings.alpha / 2)
+        result: Floats = value + np.where(noise > 0, high - value, value - low) * wide * noise
+        return result
 
-def _draw(limits: Limits, seen_at: float, noise: Floats, alpha: float) -> Floats:
-    """Draw truths around an estimate; limits from a larger data set are made as wide as these samples'."""
-    low, high, value = _numbers(limits)
-    wide = WIDE * math.sqrt(seen_at) / normal_quantile(1 - alpha / 2)
-    result: Floats = value + np.where(noise > 0, high - value, value - low) * wide * noise
-    return result
-
-
-def _information(limits: Limits, seen_at: float, noise: Floats, zero: Bools, alpha: float) -> Floats:
-    """Draw truths of an information, which is 0 in some where its limits allow that."""
-    t = np.maximum(_draw(limits, seen_at, noise, alpha), 0.0)
-    return np.where(zero, 0.0, t) if _numbers(limits)[0] <= _LEAST else t
+    def _information(self, limits: Limits, noise: Floats, zero: Bools) -> Floats:
+        """Draw truths of an information, which is 0 in some where its limits allow that."""
+        t = np.maximum(self._draw(limits, noise), 0.0)
+        return np.where(zero, 0.0, t) if _numbers(limits)[0] <= _LEAST else t
 
 
 def _numbers(limits: Limits) -> tuple[float, float, float]:

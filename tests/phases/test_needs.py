@@ -13,6 +13,7 @@ from crystal.phases.outlook import Outlook, at_information
 from crystal.phases.settings import Settings
 from crystal.phases.sides import side, usable
 from crystal.phases.transitions import compare, conclude
+from crystal.phases.verdict import Limits
 from crystal.statistics.divergence import js_information
 from crystal.testing import planted
 
@@ -27,13 +28,49 @@ def test_path_reaches_the_information_it_is_asked_for() -> None:
 
 def test_a_size_is_chosen_by_what_it_decides_and_what_a_third_of_it_does() -> None:
     steep = np.repeat([0.1, 0.9], [14, 17])
-    assert (best_size(steep), best_size(steep, two=True)) == (15, 17)
+    assert (best_size(steep), best_size(steep, two=True)) == (15, 14)
     assert "not known well enough" in str(best_size(np.full(31, 0.75)))
     assert best_size(np.linspace(0.0, 0.65, 31)) == "not within 100 times the samples"
-    # The share rises only beyond what two options are promised.
-    late = np.repeat([0.0, 1.0], [26, 5])
-    assert best_size(late) == 27
-    assert "not known well enough" in str(best_size(late, two=True))
+    # Two options ask for a larger share, and for a smaller one at a third of the size.
+    assert best_size(np.linspace(0.0, 0.8, 31), two=True) == "not within 100 times the samples"
+    slow = np.linspace(0.5, 0.95, 31)
+    assert "not known well enough" in str(best_size(slow, two=True))
+
+
+def test_effects_of_two_options_may_lie_about_their_margins() -> None:
+    """With two options truths are drawn twice as widely, and none is taken to be exactly 0."""
+    shown = []
+    noise = np.random.default_rng(0).standard_normal(4_000)
+    for options in (2, 3):
+        story = planted.ladder("frozen", tasks=1, prompts=3, options=options, families=("context",), seed=1)
+        known = compare(story.tables(30)[0], 0, 1, QUICK)
+        assert known.sides is not None
+        counts = np.stack([side.counts for side in known.sides], axis=1)
+        outlook = Outlook(counts, 0.015, known.evidence, 0.05, QUICK, 5)
+        drawn = outlook._draw(Limits(0.0, 0.04, 0.02), noise)
+        shown.append((round(float(drawn.std()), 3), outlook.law.zero[0] > 0))
+    assert shown == [(0.008, False), (0.004, True)]
+
+
+def test_a_divergence_near_its_margin_is_no_safe_promise() -> None:
+    """A coin's divergence is estimated near its margin: the truth may be on either side of it."""
+    counts = np.array([[[22, 18], [30, 10]], [[24, 16], [33, 7]], [[20, 20], [34, 6]]])
+    close, far = Limits(0.002, 0.05, 0.017), Limits(0.08, 0.16, 0.12)
+    story = planted.ladder("frozen", tasks=1, prompts=3, options=2, families=("context",), seed=1)
+    evidence = replace(
+        compare(story.tables(40)[0], 0, 1, QUICK).evidence,
+        promptability_from=Limits(0.0, 0.01, 0.002),
+        promptability_change=Limits(-0.01, 0.01, 0.0),
+        halved=Limits(-0.01, 0.01, 0.001),
+        entropy_change=Limits(-0.2, 0.0, -0.1),
+        retention_change=Limits(0.0, 0.0, 0.0),
+    )
+    most = []
+    for jsd in (close, far):
+        outlook = Outlook(counts, jsd.value or 0.0, replace(evidence, jsd=jsd), 0.05, QUICK, 5)
+        most.append(float(outlook.shares(FACTORS).decided.max()))
+    assert 0.5 < most[0] < 0.9
+    assert most[1] > 0.98
 
 
 @pytest.mark.parametrize("kind", ["frozen", "picture"])
