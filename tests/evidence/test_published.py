@@ -26,6 +26,10 @@ def test_samples_of_the_published_agree_with_the_exact_ones(
     assert results["published"]
     few, many = results["rows"]
     assert (few["draws"], many["draws"]) == (4, 4)
+    # Only few samples leave questions, and these are put in more draws.
+    assert (few["asks"], many["asks"]) == (12, 4)
+    assert few["counts"]["asked"] > 4
+    assert sum(few["counts"].get(word, 0) for word in ("right", "wrong", "open", "beyond")) == 4
     # With a thousand samples a prompt the verdicts are those of the exact distributions.
     assert many["counts"]["right"] >= 3
     assert many["counts"].get("asked", 0) == 0
@@ -34,6 +38,7 @@ def test_samples_of_the_published_agree_with_the_exact_ones(
     assert not any({"one", "sharpened"} & set(row["kinds"]) for row in llama)
     page = published.page(results)
     assert "| number from 1 to 10 | 1,000 | 4 |" in page
+    assert "*Needs*, in 12 draws" in page
     assert "| meta-llama_Llama-3.1-8B-Instruct, number from 1 to 10 | none |" in page
 
 
