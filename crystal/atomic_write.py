@@ -8,6 +8,7 @@ another after *all* of them are written, so only a crash between two renames can
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -51,7 +52,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.close(handle)
     scratch = Path(name)
     try:
-        yield scratch
+        with _roomy(target.parent):
+            yield scratch
         _settle(scratch, target)
         with _writable(target.parent):
             scratch.replace(target)
@@ -99,7 +101,8 @@ def atomic_files(folder: str | os.PathLike[str], last: Sequence[str] = ()) -> It
         with _writable(target):
             scratch = Path(tempfile.mkdtemp(prefix=".crystal-", dir=target))
         try:
-            yield scratch
+            with _roomy(target):
+                yield scratch
             names = sorted((file.name for file in scratch.iterdir()), key=lambda name: (name in last, name))
             for name in names:
                 _settle(scratch / name, target / name)
@@ -132,8 +135,10 @@ def _settle(scratch: Path, target: Path) -> None:
         mask = os.umask(0)
         os.umask(mask)
         mode = 0o666 & ~mask
+    # Here the disk may say for the first time that it is full, or broken.
+    with _writable(target.parent), scratch.open("rb") as file:
+        os.fsync(file.fileno())
     scratch.chmod(mode)
-    _sync(scratch)
 
 
 def _sync(path: Path) -> None:
@@ -151,8 +156,24 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"cannot write there: {error.strerror or error}",
-            where=str(folder),
-            fix="choose a folder that exists, that you may write to, and that has room",
-        ) from error
+        raise _refused(folder, error) from error
+
+
+@contextlib.contextmanager
+def _roomy(folder: Path) -> Iterator[None]:
+    """Say which folder is full; other errors of a block may be about what it reads."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise _refused(folder, error) from error
+
+
+def _refused(folder: Path, error: OSError) -> InputError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return InputError(
+        f"cannot write there: {reason}",
+        where=str(folder),
+        fix="choose a folder that exists, that you may write to, and that has room",
+    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -65,6 +66,38 @@ def test_mode_is_that_of_a_plain_write_or_of_the_file_replaced(tmp_path: Path) -
     (tmp_path / "ours").chmod(0o640)
     atomic_write(tmp_path / "ours", b"2")
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path: Path, code: int) -> None:
+    file = tmp_path / "a"
+    file.write_text("old")
+    for group in (False, True):
+        place = tmp_path / "out" if group else tmp_path
+        block = atomic_files(place) if group else atomic_path(file)
+        with pytest.raises(InputError, match="cannot write there") as caught, block:
+            raise OSError(code, "no more")
+        assert caught.value.where == str(place)
+        assert os.strerror(code) in str(caught.value)
+        assert names(tmp_path) == ["a"]
+        assert file.read_text() == "old"
+
+
+def test_a_disk_that_fails_at_the_flush_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    file = tmp_path / "a"
+    file.write_text("old")
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(InputError, match="Input/output error"):
+        atomic_write(file, "new")
+    assert file.read_text() == "old"
+
+
+def test_other_errors_of_a_block_are_its_own(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a"):
+        (tmp_path / "absent").read_text()
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:

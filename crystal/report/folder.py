@@ -36,10 +36,11 @@ def check_folder(out: str | Path, *, overwrite: bool = False) -> str | None:
         If ``out`` is a file, or a folder with other things in it.
     """
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    if there.exists() and not there.is_dir():
         raise SettingsError(
             "the place for the report is a file",
-            where=str(folder),
+            where=str(there),
             expected="a folder",
             fix="choose another --out",
         )

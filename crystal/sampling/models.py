@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from crystal.errors import InputError, SettingsError
@@ -122,6 +123,11 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "au
         raise SettingsError("unknown dtype", where="dtype", expected=", ".join(_DTYPES), got=repr(dtype))
     torch, transformers = need("torch", "transformers")
     name = os.fspath(path)
+    if _mistyped(name):
+        raise InputError(
+            "there is no such folder or file", where=name, fix="check the path",
+            expected="a folder with config.json, weights and a tokenizer, as save_pretrained leaves it",
+        )  # fmt: skip
     place_of, packed = name, {}
     if name.lower().endswith(".gguf"):
         place_of, packed = os.path.dirname(name) or ".", {"gguf_file": os.path.basename(name)}  # noqa: PTH119, PTH120
@@ -158,6 +164,18 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "au
             got=", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),
         )
     return Model.of(network, tokenizer, name)
+
+
+def _mistyped(name: str) -> bool:
+    """Tell a path without anything there from a name that transformers may resolve (``owner/model``).
+
+    It would look for either on a hub, and without a network that takes minutes of attempts.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return False
+    own = path.is_absolute() or name.startswith(".") or name.lower().endswith(".gguf")
+    return own or len(path.parts) > 2 or (len(path.parts) == 2 and path.parent.is_dir())
 
 
 def _line(error: BaseException) -> str:

@@ -130,13 +130,14 @@ def score(
         place = _place(checkpoint)
         # Logs need not say what is said here.
         reading.setdefault("checkpoints", (f"*={checkpoint}",))
+    # Before the model, which takes longer to load than a mistyped path to find.
+    stream = samples if isinstance(samples, SampleStream) else read(samples, on_error=on_error, **reading)
     if isinstance(model, str | os.PathLike):
         ready = models.load(model, device=device, dtype=dtype)
     else:
         if tokenizer is None:
             raise SettingsError("a model in memory needs its tokenizer", where="tokenizer")
         ready = Model.of(model, tokenizer, type(model).__name__)
-    stream = samples if isinstance(samples, SampleStream) else read(samples, on_error=on_error, **reading)
     if place is not None and place.stage == "base" and rendering == "auto":
         rendering = "completion"
     run = _Run(ready, stream, place, rendering, temperature, max_length, batch_tokens, on_error)

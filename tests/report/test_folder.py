@@ -153,6 +153,8 @@ def test_a_file_is_no_folder(tmp_path: Path, make_report: Factory) -> None:
     for overwrite in (False, True):
         with pytest.raises(SettingsError, match="is a file"):
             check_folder(tmp_path / "out", overwrite=overwrite)
+        with pytest.raises(SettingsError, match=r"out: .*is a file"):
+            check_folder(tmp_path / "out" / "main" / "here", overwrite=overwrite)
     with pytest.raises(InputError):
         write_folder(tmp_path / "out", make_report(), measured())
     assert (tmp_path / "out").read_text() == "mine"

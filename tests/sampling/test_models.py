@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import crystal
 from crystal.errors import InputError
 from crystal.sampling.models import Model, load
 from tests.sampling.conftest import Tiny, make_network, make_tokenizer
@@ -65,3 +66,15 @@ def test_code_of_a_checkpoint_is_not_run(broken: Path) -> None:
     (broken / "own.py").write_text("raise SystemExit('this ran')")
     with pytest.raises(InputError, match="cannot be loaded"):
         load(broken)
+
+
+@pytest.mark.parametrize("name", ["./absent", "{folder}/absent", "a/b/absent", "x.gguf"])
+def test_a_mistyped_path_is_told_at_once(tmp_path: Path, name: str) -> None:
+    """A hub would be asked for it, again and again."""
+    with pytest.raises(InputError, match="no such folder or file"):
+        load(name.format(folder=tmp_path))
+
+
+def test_samples_are_looked_for_before_the_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.jsonl: there is no such file"):
+        crystal.score("nobody-has-this", tmp_path / "absent.jsonl", tmp_path / "out.parquet")

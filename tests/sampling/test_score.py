@@ -321,7 +321,7 @@ def test_parts_of_another_run_are_not_used(
         ({"dtype": "int8"}, SettingsError, "unknown dtype"),
         ({"device": "toaster"}, SettingsError, "no such device"),
         ({"temperature": 0.0}, SettingsError, "temperature"),
-        ({"model": "absent"}, InputError, "cannot be loaded"),
+        ({"model": "absent"}, InputError, "no such folder"),
         ({"out": "absent/b.parquet"}, InputError, "no such folder"),
     ],
 )
