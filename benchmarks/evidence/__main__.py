@@ -31,6 +31,7 @@ SECTIONS = tuple(
     name
     for name in (
         "intervals",
+        "new_prompts",
         "p_values",
         "usual_practice",
         "verdicts",

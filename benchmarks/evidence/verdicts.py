@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.evidence.cells import markdown
+from crystal.errors import SettingsError
 from crystal.ops.resampling import stream_key
 from crystal.phases.checkpoints import checkpoint_result
 from crystal.phases.permuting import permuted
@@ -41,19 +43,42 @@ class Size(NamedTuple):
 
 
 SIZES = (Size(10, 8, 20), Size(10, 8, 100), Size(10, 8, 1_000), Size(4, 8, 200), Size(30, 8, 200))
+ENDS = {
+    Size(2, 8, 200): 5,
+    Size(100, 8, 200): 3,
+    Size(10, 2, 100): 5,
+    Size(10, 30, 100): 3,
+    Size(10, 8, 5): 5,
+    Size(10, 8, 5_000): 5,
+    Size(2, 2, 5): 5,
+    Size(2, 2, 5_000): 5,
+    Size(100, 30, 5): 1,
+    Size(100, 30, 5_000): 1,
+}
+"""The ends of what can be planted, each beside middling choices, and corners; with the ladders of a kind."""
+ENDS_WORDS = (
+    "Sizes are *options x prompts x samples*. Where fewer than 10 samples of a prompt are valid hardly "
+    "anything may be decided: 5 samples show whether something is made of nothing. With 2 options (`escape`) "
+    "or fewer than 4 (`foreign`) what SFT landed on has no two options to settle among: the steps that would "
+    "settle do nothing there, and are FROZEN."
+)
+MANY_SAMPLES = 1_000
 KINDS = (*planted.KINDS, NOISY)
 
 
 def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """Name every transition of planted ladders, family by family."""
-    rounds = max(1, round(LADDERS * scale))
-    cells = {(size, kind): _cell(size, kind) for size in SIZES for kind in KINDS}
-    done, total = 0, rounds * len(cells)
-    for number in range(rounds):
+    rounds = {
+        size: max(1, round(most * scale)) for size, most in {**dict.fromkeys(SIZES, LADDERS), **ENDS}.items()
+    }
+    cells = {(size, kind): _cell(size, kind) for size in rounds for kind in KINDS}
+    done, total = 0, sum(rounds.values()) * len(KINDS)
+    for number in range(max(rounds.values())):
         for (size, kind), cell in cells.items():
-            add(cell, size, kind, number)
-            done += 1
-            progress(done, total)
+            if number < rounds[size]:
+                add(cell, size, kind, number)
+                done += 1
+                progress(done, total)
     mixed = [_mixed(number) for number in range(max(10, round(MIXED_LADDERS * scale)))]
     return {"cells": list(cells.values()), "mixed": np.sum(mixed, axis=0).tolist(), "ladders": len(mixed)}
 
@@ -63,12 +88,24 @@ def _cell(size: Size, kind: str) -> dict[str, Any]:
 
 
 def add(cell: dict[str, Any], size: Size, kind: str, number: int) -> None:
-    """Plant one ladder and count the verdicts of its transitions under what is true of them."""
+    """Plant one ladder and count the verdicts of its transitions under what is true of them.
+
+    A story that cannot exist at this size leaves the planter's words in ``cell["refused"]``.
+    """
     story = "picture" if kind == NOISY else kind
     families = ("context", "persona") if kind == "one_family" else ("context",)
-    truth = planted.ladder(
-        story, tasks=TASKS, prompts=size.prompts, options=size.options, families=families, seed=2_000 + number
-    )
+    try:
+        truth = planted.ladder(
+            story,
+            tasks=TASKS,
+            prompts=size.prompts,
+            options=size.options,
+            families=families,
+            seed=2_000 + number,
+        )
+    except SettingsError as error:
+        cell["refused"] = error.message
+        return
     if kind == NOISY:
         truth = replace(truth, validity=np.array([0.98, 0.9, 0.8, 0.7]))
     tables = truth.tables(size.samples)
@@ -151,17 +188,23 @@ def page(results: dict[str, Any]) -> str:
         "many transitions were given the planted verdict, how many another one, and how many stayed "
         "UNDETERMINED: *right / wrong / open*. Where only one family moves, both families count, each "
         "by its own truth.",
-        "| story | "
-        + " | ".join(str(Size(**size)) for size in _sizes(results))
-        + " |\n|---"
-        + "|---" * len(_sizes(results))
-        + "|\n"
-        + "\n".join(_story(results, kind) for kind in KINDS),
+        _stories(results, [size for size in _sizes(results) if size not in ENDS]),
     ]
     parts += [
-        f"### Planted against given: {Size(**size)}\n\n" + _confusion(results, size)
+        f"### Planted against given: {size}\n\n" + _confusion(results, size)
         for size in _sizes(results)
+        if size not in ENDS
     ]
+    ends = [size for size in _sizes(results) if size in ENDS]
+    if ends:
+        parts += [
+            "### The ends: 2 and 100 options, 2 and 30 prompts, 5 and 5,000 samples",
+            f"{ENDS_WORDS} A dash is a story that cannot exist at that size, and that the planter refuses, "
+            "in its own words: " + "; ".join(_refusals(results)) + ".",
+            _stories(results, ends, short=True),
+            "Planted against given, the story aside:",
+            _confusion(results, *ends),
+        ]
     parts.append(
         "### Nothing changes\n\nIn stories where nothing changes (`frozen`, `format`) another verdict than "
         "FROZEN or UNDETERMINED was given to " + _alarms(results) + ".\n\n"
@@ -173,30 +216,48 @@ def page(results: dict[str, Any]) -> str:
     return "\n\n".join([*parts, *([results["note"]] if "note" in results else [])])
 
 
-def _sizes(results: dict[str, Any]) -> list[dict[str, int]]:
-    unique = {tuple(cell["size"].values()): cell["size"] for cell in results["cells"]}
-    return list(unique.values())
+def _sizes(results: dict[str, Any]) -> list[Size]:
+    return list(dict.fromkeys(Size(**cell["size"]) for cell in results["cells"]))
 
 
-def _story(results: dict[str, Any], kind: str) -> str:
-    cells = [cell for cell in results["cells"] if cell["kind"] == kind]
-    return f"| {kind} | " + " | ".join("{} / {} / {}".format(*_sums(cell)) for cell in cells) + " |"
+def _refusals(results: dict[str, Any]) -> list[str]:
+    said = {cell["refused"]: cell["kind"] for cell in results["cells"] if "refused" in cell}
+    return [f"`{kind}`, {words}" for words, kind in said.items()] or ["none"]
+
+
+def _stories(results: dict[str, Any], sizes: Sequence[Size], *, short: bool = False) -> str:
+    """Write right / wrong / open, a row a story and a column a size."""
+    heads = [f"{size.options} x {size.prompts} x {size.samples:,}" if short else str(size) for size in sizes]
+    cells = {(Size(**cell["size"]), cell["kind"]): cell for cell in results["cells"]}
+    rows = [
+        [kind, *(_shown(cells[size, kind]) if (size, kind) in cells else "" for size in sizes)]
+        for kind in KINDS
+    ]
+    return markdown(["story", *heads], rows)
+
+
+def _shown(cell: dict[str, Any]) -> str:
+    return "-" if "refused" in cell else "{} / {} / {}".format(*_sums(cell))
 
 
 GIVEN = ("FROZEN", "NUCLEATION", "SETTLING", "RENUCLEATION", "REMELTING", "UNDETERMINED")
 
 
-def _confusion(results: dict[str, Any], size: dict[str, int]) -> str:
-    total: Counter[str] = Counter()
-    for cell in results["cells"]:
-        if cell["size"] == size:
-            total.update(cell["given"])
-    rows = [true for true in GIVEN if any(word.startswith(f"{true} > ") for word in total)]
-    head = "| planted | " + " | ".join(GIVEN) + " |\n|---" + "|---" * len(GIVEN) + "|\n"
-    return head + "\n".join(
-        f"| {true} | " + " | ".join(str(total[f"{true} > {given}"]) for given in GIVEN) + " |"
-        for true in rows
-    )
+def _confusion(results: dict[str, Any], *sizes: Size) -> str:
+    """Write one size's counts of planted against given; of several, the size before each row."""
+    rows = []
+    for size in sizes:
+        total: Counter[str] = Counter()
+        for cell in results["cells"]:
+            if Size(**cell["size"]) == size:
+                total.update(cell["given"])
+        name = [f"{size.options} x {size.prompts} x {size.samples:,}"] if len(sizes) > 1 else []
+        rows += [
+            [*name, true, *(str(total[f"{true} > {given}"]) for given in GIVEN)]
+            for true in GIVEN
+            if any(word.startswith(f"{true} > ") for word in total)
+        ]
+    return markdown([*(["size"] if len(sizes) > 1 else []), "planted", *GIVEN], rows)
 
 
 def _false_alarms(results: dict[str, Any]) -> tuple[int, int]:
@@ -226,7 +287,7 @@ def failures(results: dict[str, Any]) -> list[str]:
             f"{results['ladders']} ladders, above {ALPHA / 2:g}"
         )
     measured = {Size(**cell["size"]) for cell in results["cells"]}
-    unmet += [f"{size}: not measured" for size in SIZES if size not in measured]
+    unmet += [f"{size}: not measured" for size in (*SIZES, *ENDS) if size not in measured]
     for cell in results["cells"]:
         right, wrong, undetermined = _sums(cell)
         size = Size(**cell["size"])
@@ -238,7 +299,7 @@ def failures(results: dict[str, Any]) -> list[str]:
                 f"{cell['kind']}, {size}: {wrong} of {right + wrong} decided verdicts are wrong "
                 f"({', '.join(pairs)})"
             )
-        if size.samples == 1_000 and undetermined > 0.1 * (right + wrong + undetermined):
+        if size.samples >= MANY_SAMPLES and undetermined > 0.1 * (right + wrong + undetermined):
             unmet.append(
                 f"{cell['kind']}, {size}: {undetermined} of {right + wrong + undetermined} stay open, "
                 "where 10 % may"

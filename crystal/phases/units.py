@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,6 +44,9 @@ UNITS = {
 }
 
 
+_NEVER_BELOW_ZERO = {"entropy", "promptability", "jsd"}
+
+
 def add_prompt_limits(
     metrics: dict[str, Metric],
     statistics: Mapping[str, Statistic],
@@ -66,11 +70,45 @@ def add_prompt_limits(
     """
     if len(values) < PROMPTS_FOR_JACKKNIFE:
         return
-    found = {name: prompt_jackknife(statistic, values, alpha=alpha) for name, statistic in statistics.items()}
-    found |= {name: mean_jackknife(each(values), alpha=alpha) for name, each in means.items()}
-    for name, limits in found.items():
-        if limits is not None and metrics[name].value is not None:
-            metrics[name].prompt_low, metrics[name].prompt_high = limits
+    for name, statistic in statistics.items():
+        limits = prompt_jackknife(statistic, values, alpha=alpha)
+        _add(metrics[name], name, limits, float(statistic(values[None])[0]))
+    for name, each in means.items():
+        limits = mean_jackknife(each(values), alpha=alpha)
+        _add(metrics[name], name, limits, None)
+
+
+def _add(metric: Metric, name: str, limits: tuple[float, float] | None, whole: float | None) -> None:
+    """Join what other prompts would change with what other samples of these would.
+
+    The jackknife's error holds the spread of both, but not the bias of few samples, which the metric's own
+    limits know: each side has the root of the sum of both squares. The jackknife's shift of a statistic that
+    grows with the number of prompts (`whole` is its value; a mean has none) is kept, and may be as much
+    again: where new prompts show new options, one step of the jackknife does not go the whole way.
+    """
+    value, low, high = metric.value, metric.low, metric.high
+    if limits is None or value is None:
+        return
+    half = (limits[1] - limits[0]) / 2
+    shift = 0.0 if whole is None else (limits[0] + limits[1]) / 2 - whole
+    value = max(value if low is None else low, value if high is None else min(value, high))
+    centre = value + shift
+    size = name in _NEVER_BELOW_ZERO
+    if low is not None:
+        down = math.hypot(value - low, half)
+        metric.prompt_low = max(0.0, centre - down) if size else centre - down - abs(shift)
+    if high is not None:
+        up = math.hypot(high - value, half)
+        metric.prompt_high = centre + abs(shift) + up * (_stretch(up, centre) if size else 1.0)
+
+
+def _stretch(up: float, centre: float) -> float:
+    """Return how much farther a limit lies that is symmetrical in the logarithm, at most e - 1.
+
+    What few prompts cause is skew: most sets of prompts lack it, and they are near 0 and seem certain.
+    """
+    ratio = min(1.0, up / centre) if centre > 0 else 1.0
+    return math.expm1(ratio) / ratio if ratio > 0 else 1.0
 
 
 def as_metric(estimate: Estimate, name: str, n: int | None, prompts: int) -> Metric:
