@@ -48,9 +48,9 @@ class World(NamedTuple):
 WORLDS = (
     World("100 samples", 100, 10, 300),
     World("20 samples", 20, 10, 300),
-    World("5 options", 100, 5, 20),
-    World("30 options", 100, 30, 20),
-    World("two families", 60, 10, 20, ("context", "persona"), 8),
+    World("5 options", 100, 5, 60),
+    World("30 options", 100, 30, 60),
+    World("two families", 60, 10, 60, ("context", "persona"), 8),
 )
 
 
