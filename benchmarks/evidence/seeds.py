@@ -18,7 +18,7 @@ from crystal.testing.planted import ladder
 TITLE = "Seeds: found, blended, sharpened or absent"
 
 OPTIONS = (4, 10, 30)
-SAMPLES = (20, 100, 300, 1_000)
+SAMPLES = (10, 20, 50, 100, 300, 1_000)
 TASKS, PROMPTS = 80, 8
 SOURCES = PROMPTS // 2
 """Distinct distributions of a base; its prompts are paraphrases of them, two each."""
@@ -109,12 +109,21 @@ def _left(rows: Floats, q: Floats) -> float:
     return float(js_divergence(fit_blend(q, rows, tolerance=1e-6, threads=1).weights[0] @ rows, q))
 
 
-def ask(task: Task, samples: int, *key: int) -> tuple[str, bool]:
-    """Draw samples of a task; return the kind that is said, and whether the prompt named is a right one."""
+class Answer(NamedTuple):
+    """What is said of a task."""
+
+    kind: str
+    prompts: tuple[int, ...] = ()
+    """The prompt that is named, and those that are not told apart from it; empty where there is no seed."""
+
+
+def ask(task: Task, samples: int, *key: int) -> Answer:
+    """Draw samples of a task, and look for its seed."""
     random = np.random.default_rng([*key, samples])
     base, tuned = (random.multinomial(samples, rows).astype(np.int64) for rows in (task.base, task.tuned))
     result = find_seed(base, tuned, seed=samples, settings=Settings(threads=1), words=key)
-    return result.kind, result.prompt is not None and int(result.prompt) in task.names
+    named = [result.prompt, *result.alike] if result.found and result.prompt is not None else []
+    return Answer(result.kind, tuple(int(name) for name in named))
 
 
 def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
@@ -127,13 +136,17 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
                 progress(done := done + 1, total)
                 cell: dict[str, Any] = {"story": story, "options": options, "samples": samples}
                 cell["tasks"] = len(planted)
-                cell |= dict.fromkeys((*KINDS, "elsewhere", "right", "far", "far_right"), 0)
+                cell |= dict.fromkeys(
+                    (*KINDS, "elsewhere", "by_twin", "named", "right", "far", "far_right"), 0
+                )
                 for number, task in enumerate(planted):
-                    kind, named = ask(task, samples, place, options, number)
-                    elsewhere = kind in {"one", "sharpened"} and not named
+                    kind, prompts = ask(task, samples, place, options, number)
+                    elsewhere = bool(prompts) and task.names.isdisjoint(prompts)
                     good = kind in right and not elsewhere
                     cell[kind] += 1
                     cell["elsewhere"] += elsewhere
+                    cell["by_twin"] += good and bool(prompts) and prompts[0] not in task.names
+                    cell["named"] += len(prompts)
                     cell["right"] += good
                     cell["far"] += task.far
                     cell["far_right"] += good and task.far
@@ -168,6 +181,8 @@ def page(results: dict[str, Any]) -> str:
             f"{cell['samples']:,}",
             " / ".join(str(cell[kind]) for kind in KINDS[:-1]),
             str(cell["elsewhere"]),
+            str(cell["by_twin"]),
+            f"{cell['named'] / found:.1f}" if (found := cell["one"] + cell["sharpened"]) else "-",
             f"{cell['right']} / {cell['wrong']} / {cell['undetermined']}",
             f"{cell['far_right']} of {cell['far']}" + (" *" if _qualifies(cell) else "")
             if cell["far"]
@@ -182,6 +197,8 @@ def page(results: dict[str, Any]) -> str:
             "n",
             "one / sharpened / blend / none",
             "wrong prompt",
+            "by a twin",
+            "prompts",
             "right / wrong / undecided",
             "right of far",
         ],
@@ -194,8 +211,11 @@ ladder on which nothing changed: its tuned behaviour is the base's average and n
 which one prompt has over half by the truth are left out); where the prompts are all alike too, none can
 be singled out, so every decided answer is wrong. Of a cooled distribution `one` is as right as
 `sharpened`: by crystal's definitions it is `one` where a blend that leans on its prompt leaves no more
-than a third of the spread. A right kind that names another prompt is wrong (paraphrases, and what lies
-within {ALIKE} bit, are the same prompt).
+than a third of the spread. A right kind is wrong where the seed is neither the prompt that is named nor
+among those of which is said that the samples do not tell them from it (paraphrases, and what lies within
+{ALIKE} bit, are the same prompt). *By a twin*: right answers in which the prompt named, the nearest, is
+not the seed but one that is not told apart from it. *Prompts*: how many are named so, the nearest
+included, on average; {PROMPTS // SOURCES} are right.
 
 Criteria: wrong (a decided answer that is false) in at most 5 % of the tasks of a cell, plus 2.5 binomial
 standard errors; from {ENOUGH} samples on, right in at least 80 % of the tasks that are *far*, where a

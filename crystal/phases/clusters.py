@@ -12,8 +12,8 @@ from crystal.clustering.partitions import Way
 from crystal.clustering.results import Clusters
 from crystal.ops.resampling import stream_key
 from crystal.phases.cluster_results import Cluster, ClusterResult, ClusterTest
-from crystal.phases.results import SeedResult
 from crystal.phases.rows import rows_of
+from crystal.phases.seed_results import SeedResult
 from crystal.phases.settings import Settings
 from crystal.states.tables import TaskTable
 

@@ -14,8 +14,8 @@ from crystal.phases.clauses import Rungs, find_rungs
 from crystal.phases.compare_results import ComparedLadder, Comparison, Likeness, TaskLikeness
 from crystal.phases.likeness import likeness, overall
 from crystal.phases.renaming import Pair, Renamed
-from crystal.phases.results import SeedResult
 from crystal.phases.seed_between import seed_between
+from crystal.phases.seed_results import SeedResult
 from crystal.phases.settings import Settings
 from crystal.phases.sides import as_samples, side, usable
 from crystal.samples import Prompt

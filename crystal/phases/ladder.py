@@ -25,12 +25,12 @@ from crystal.phases.results import (
     LadderResult,
     LadderTransition,
     Phase,
-    SeedResult,
     TaskResult,
     TransitionResult,
     Verdict,
 )
 from crystal.phases.seed_between import seed_between
+from crystal.phases.seed_results import SeedResult
 from crystal.phases.sensitivity import controls, sensitivity
 from crystal.phases.settings import Settings
 from crystal.phases.transitions import Comparison, compare, conclude

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from crystal.phases.cluster_results import ClusterResult
+from crystal.phases.seed_results import SeedResult
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Phase = Literal["LIQUID", "NUCLEATED", "SETTLED", "UNDETERMINED"]
 Verdict = Literal["FROZEN", "NUCLEATION", "SETTLING", "RENUCLEATION", "REMELTING", "UNDETERMINED"]
-SeedKind = Literal["one", "blend", "sharpened", "none", "undetermined"]
 IntervalKind = Literal["samples", "exact"]
 
 LONG_NAME = 24
@@ -116,36 +116,6 @@ class TransitionResult(msgspec.Struct, kw_only=True):
     by_prompt: dict[str, float] = {}
     """Jensen-Shannon divergence of each shared prompt (bits; plug-in where sampled), by its id."""
     metrics: dict[str, Metric]
-
-
-class SeedResult(msgspec.Struct, kw_only=True):
-    """Which base distribution the tuned behaviour is, if any."""
-
-    kind: SeedKind
-    found: bool | None = None
-    base: str | None = None
-    """The base checkpoint that was searched, and the tuned one that was looked for."""
-    tuned: str | None = None
-    prompt: str | None = None
-    weights: dict[str, float] = {}
-    """Weights of the fitted blend, by base prompt."""
-    max_weight: float | None = None
-    """Weight of the seed together with its twins."""
-    max_weight_low: float | None = None
-    residual: float | None = None
-    """What the blend leaves unexplained (JSD in bits)."""
-    residual_share: float | None = None
-    """The same, as a share of the mean pairwise JSD of the base's distributions."""
-    one_vs_blend: float | None = None
-    """What the blend explains beyond the seed alone: KL(tuned || seed) - KL(tuned || blend), in bits."""
-    alpha: float | None = None
-    """Sharpening: the tuned distribution is the seed's to this power."""
-    alpha_low: float | None = None
-    alpha_high: float | None = None
-    match: float | None = None
-    """1 - JSD(seed) / mean JSD of the other base prompts."""
-    p: float | None = None
-    reason: str | None = None
 
 
 class FamilyResult(msgspec.Struct, kw_only=True):

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from crystal.errors import InputError, SettingsError
 from crystal.ops.resampling import stream_key
-from crystal.phases.results import SeedResult
 from crystal.phases.rows import Rows, seen_options
+from crystal.phases.seed_results import SeedResult
 from crystal.phases.seed_search import Search, unknown
 from crystal.phases.settings import Settings
 from crystal.states.tables import LARGEST_SUM
@@ -58,9 +58,10 @@ def find_seed(
     Returns
     -------
     SeedResult
-        ``weights`` names a cluster of twins by its member nearest to the tuned behaviour; weights under
-        .0005 are left out. ``p`` is that of the blend's residual under the bootstrap. ``found`` is True for
-        one and sharpened, False for blend and none.
+        ``prompt`` and ``weights`` name a cluster of twins by its member nearest to the tuned behaviour;
+        ``alike`` has the seed's other members, nearest first: few samples do not tell which of them it is.
+        Weights under .0005 are left out. ``p`` is that of the blend's residual under the bootstrap.
+        ``found`` is True for one and sharpened, False for blend and none.
 
     Raises
     ------

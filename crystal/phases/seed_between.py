@@ -6,9 +6,9 @@ import numpy as np
 
 from crystal.ops.resampling import simulate_counts, stream_key
 from crystal.phases.crossfit import whole
-from crystal.phases.results import SeedResult
 from crystal.phases.rows import Rows, seen_options
 from crystal.phases.seed import find_seed
+from crystal.phases.seed_results import SeedResult
 from crystal.phases.seed_search import Search
 from crystal.phases.settings import Settings
 from crystal.phases.sides import side, usable

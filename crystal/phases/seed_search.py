@@ -11,8 +11,8 @@ import numpy.typing as npt
 from crystal.ops.resampling import stream_key
 from crystal.phases.cooling import Cooling, far_from_powers, fit_cooling
 from crystal.phases.crossfit import TOLERANCE, Fold, Scores, blend_weights, leaning, split_scores, whole
-from crystal.phases.results import SeedKind, SeedResult
 from crystal.phases.rows import Floats, Rows, centre_of, pairwise_jsd, redraw, smooth
+from crystal.phases.seed_results import SeedKind, SeedResult
 from crystal.phases.settings import Settings
 from crystal.phases.twins import merge_twins, pool
 from crystal.statistics.divergence import js_divergence
@@ -90,10 +90,11 @@ class Search:
         self.prompts = base
         self.base, self.target = pool(base, self.labels), target
         near = whole(base, target).distances()[0]
-        self.names = [
-            names[min(np.flatnonzero(self.labels == c), key=lambda i: (near[i], i))]
+        self.members = [
+            [names[i] for i in sorted(np.flatnonzero(self.labels == c), key=lambda i: (near[i], i))]
             for c in range(len(self.base.p))
         ]
+        self.names = [members[0] for members in self.members]
         distances = pairwise_jsd(self.base)
         pairs = len(distances) * (len(distances) - 1)
         self.spread = float(distances.sum() / pairs) if pairs else 0.0
@@ -115,6 +116,7 @@ class Search:
             kind=kind,
             found=FOUND.get(kind),
             prompt=self.names[chosen],
+            alike=self.members[chosen][1:],
             weights={
                 name: float(w) for name, w in zip(self.names, fit.weights, strict=True) if w >= _WEIGHT_SHOWN
             },
@@ -236,6 +238,13 @@ class Search:
         least = self.settings.margins.promptability_coverage
         return min(self.prompts.coverage, self.target.coverage) < least
 
+    def _crowded(self) -> bool:
+        """Whether the seed stands for most prompts only because too little is seen to tell them apart.
+
+        Their pooled samples are then the base's average as much as any of its distributions.
+        """
+        return self._blind() and 2 * len(self.members[self._chosen]) > len(self.prompts.p)
+
     @cached_property
     def _kind(self) -> tuple[SeedKind, str | None]:
         alpha, half = self.settings.alpha, self.settings.margins.seed_weight
@@ -243,11 +252,15 @@ class Search:
         fit, scores = self._blend, self._scores
         fits = fit.residual_high <= margin
         near = float(np.mean(scores.distances[:, self._chosen] < scores.average)) >= 1 - alpha
-        if fits and fit.low > half and near:
-            return "one", None
+        one = fits and fit.low > half and near
         # A cooled row may also lie within the hull of the others; then one row explains what many do.
-        if (near or not fits) and self._cooled(margin):
-            return "sharpened", None
+        if one or ((near or not fits) and self._cooled(margin)):
+            if self._crowded():
+                return (
+                    "undetermined",
+                    "too much is unseen to tell most of the base's prompts from one another",
+                )
+            return ("one" if one else "sharpened"), None
         if self._blind():
             return "undetermined", "too much of the distributions is unseen to refute a seed"
         if fits and fit.high < half:

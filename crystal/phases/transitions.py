@@ -15,8 +15,9 @@ from crystal.phases.checkpoints import Known
 from crystal.phases.differences import Differences, exact_differences, sampled_differences
 from crystal.phases.needs import Needs, needs
 from crystal.phases.permuting import omnibus_p
-from crystal.phases.results import TRANSITION_METRICS, Metric, SeedResult, TransitionResult, Verdict
+from crystal.phases.results import TRANSITION_METRICS, Metric, TransitionResult, Verdict
 from crystal.phases.seed_between import decided_share, seed_between
+from crystal.phases.seed_results import SeedResult
 from crystal.phases.settings import Settings
 from crystal.phases.sides import Side, side, usable
 from crystal.phases.units import UNITS, EachPrompt, Statistic, add_prompt_limits, as_metric

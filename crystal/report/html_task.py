@@ -8,10 +8,10 @@ from crystal.phases.results import (
     CheckpointResult,
     FamilyResult,
     Metric,
-    SeedResult,
     TaskResult,
     TransitionResult,
 )
+from crystal.phases.seed_results import SeedResult
 from crystal.report import words
 from crystal.report.figures import interval_figure, scale
 from crystal.report.html_clusters import clusters_part
@@ -163,6 +163,7 @@ def _seed(seed: SeedResult | None, label: dict[str, str]) -> Markup:
         ("found", words.answer(seed.found)),
         ("searched", words.step_words(seed.base, seed.tuned, label) if seed.base and seed.tuned else None),
         ("prompt", seed.prompt),
+        ("not told apart from it", ", ".join(seed.alike) or None),
         ("weight with its twins", words.number(seed.max_weight) if seed.max_weight is not None else None),
         ("left unexplained", f"{words.number(seed.residual)} bits" if seed.residual is not None else None),
         ("as a share of the base's spread", _given(seed.residual_share)),

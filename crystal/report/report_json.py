@@ -1,7 +1,7 @@
 """``report.json``: reading one back, and the JSON Schema that it obeys.
 
-The schema is generated from the types in :mod:`crystal.phases.results` and ``cluster_results``. Write it anew
-after a change there::
+The schema is generated from the types in :mod:`crystal.phases.results`, ``cluster_results`` and
+``seed_results``. Write it anew after a change there::
 
     python -m crystal.report.report_json > crystal/report/report.schema.json
 """
@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from crystal.errors import InputError
-from crystal.phases import cluster_results, results
+from crystal.phases import cluster_results, results, seed_results
 from crystal.phases.results import PhaseReport
 
 SCHEMA_FILE = "report.schema.json"
@@ -113,7 +113,9 @@ def generate_schema() -> dict[str, Any]:
 def _field_docs() -> dict[str, dict[str, str]]:
     """Return class -> field (by its name in JSON) -> the docstring that follows it in the source."""
     docs: dict[str, dict[str, str]] = {}
-    for node in [n for m in (results, cluster_results) for n in ast.parse(inspect.getsource(m)).body]:
+    for node in [
+        n for m in (results, cluster_results, seed_results) for n in ast.parse(inspect.getsource(m)).body
+    ]:
         if not isinstance(node, ast.ClassDef):
             continue
         fields = docs.setdefault(node.name, {})

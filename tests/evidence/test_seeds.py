@@ -35,9 +35,9 @@ def test_paraphrases_of_the_seed_are_right_and_others_are_not() -> None:
     names = {"right": [], "wrong": []}  # type: ignore[var-annotated]
     for row in range(seeds.PROMPTS):
         tuned = np.repeat(task.base[row][None], seeds.PROMPTS, axis=0)
-        kind, named = seeds.ask(task._replace(tuned=tuned), 1_000, 1, row)
+        kind, prompts = seeds.ask(task._replace(tuned=tuned), 1_000, 1, row)
         if kind == "one":
-            names["right" if row in task.names else "wrong"].append(named)
+            names["right" if row in task.names else "wrong"].append(not task.names.isdisjoint(prompts))
     assert names["right"]
     assert all(names["right"])
     assert names["wrong"]
@@ -59,7 +59,7 @@ def test_far_is_told_from_the_truth() -> None:
 
 def test_criteria_that_are_not_met_are_named() -> None:
     cell = {
-        **dict.fromkeys((*seeds.KINDS, "elsewhere"), 0),
+        **dict.fromkeys((*seeds.KINDS, "elsewhere", "by_twin", "named"), 0),
         "story": "blend",
         "options": 10,
         "samples": 300,
@@ -74,3 +74,20 @@ def test_criteria_that_are_not_met_are_named() -> None:
     assert [line.split(": ")[1] for line in found] == ["wrong in 9 of 80.", "right in 31 of 40 far tasks."]
     few = {**cell, "samples": 100, "far_right": 0}
     assert seeds.failures({"cells": [few, {**few, "samples": 300, "far": 19}]}) == []
+
+
+def test_a_seed_among_those_not_told_apart_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds, "OPTIONS", (10,))
+    monkeypatch.setattr(seeds, "SAMPLES", (100,))
+    monkeypatch.setattr(seeds, "RIGHT", {"picture": ("one",)})
+    planted = seeds.tasks("picture", 10, 4)
+    monkeypatch.setattr(seeds, "tasks", lambda *_: planted)
+    away = next(row for row in range(seeds.PROMPTS) if row not in planted[0].names)
+    own = min(planted[0].names)
+    for prompts, right, by_twin in (((own, away), 1, 0), ((away, own), 1, 1), ((away,), 0, 0)):
+        answers = iter([seeds.Answer("one", prompts)] + [seeds.Answer("undetermined")] * 3)
+        monkeypatch.setattr(seeds, "ask", lambda *_, told=answers: next(told))
+        (cell,) = seeds.run(0.05, lambda *_: None)["cells"]
+        assert (cell["right"], cell["by_twin"], cell["wrong"]) == (right, by_twin, 1 - right)
+        assert cell["named"] == len(prompts)
+        assert f"| {by_twin} | {len(prompts):.1f} |" in seeds.page({"cells": [cell]})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crystal.phases.clusters import MOST, OPTIONS, task_clusters
-from crystal.phases.results import SeedResult
+from crystal.phases.seed_results import SeedResult
 from crystal.phases.settings import Margins, Settings
 from crystal.samples import Checkpoint, Prompt
 from crystal.states.tables import TaskTable

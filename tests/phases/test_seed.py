@@ -247,3 +247,36 @@ def test_rows_that_are_far_are_those_whose_fit_leaves_more_than_the_margin() -> 
             assert not far or fit is None or fit.residual_low > 0.05
             said.append(far)
     assert 5 < sum(said) < len(said) - 5
+
+
+def test_what_is_not_told_from_the_seed_is_named_beside_it() -> None:
+    base = np.array([[19, 1, 0], [15, 5, 0], [0, 1, 19], [0, 5, 15], [13, 7, 0]])
+    few = find_seed(base, [75, 25, 0], prompts=list("abcde"))
+    assert few.found
+    assert {few.prompt, *few.alike} == {"a", "b", "e"}
+    assert few.prompt == "b"  # the nearest
+    assert few.alike == ["e", "a"]
+    many = find_seed(base * 300, [7_500, 2_500, 0], prompts=list("abcde"))
+    assert (many.kind, many.prompt, many.alike) == ("one", "b", [])
+    alike = find_seed(base[[0, 0, 0]], [85, 15, 0])
+    assert (alike.prompt, alike.alike) == (None, [])
+
+
+def test_most_prompts_untold_for_want_of_samples_are_no_seed() -> None:
+    """With 10 samples over 30 options, rows of several distributions are one cluster: the base's average."""
+    random = np.random.default_rng(8)
+    reasons = []
+    for seed in range(40):
+        base = np.repeat(random.dirichlet(np.ones(30), 4), 2, axis=0)
+        tuned = np.repeat(base.mean(axis=0)[None], 8, axis=0)
+        result = find_seed(draw(base, 10, seed), draw(tuned, 10, seed + 1_000), seed=seed)
+        assert not (result.found and len(result.alike) >= 4)
+        reasons.append(result.reason or "")
+    assert sum("most of the base's prompts" in reason for reason in reasons) >= 2
+    # What many samples do not tell apart is one distribution.
+    rows = np.concatenate(
+        [np.repeat(random.dirichlet(np.ones(5), 1), 7, axis=0), random.dirichlet(np.ones(5), 1)]
+    )
+    seeded = find_seed(draw(rows, 300, 1), draw(rows[:7], 300, 2))
+    assert seeded.found
+    assert len(seeded.alike) >= 4

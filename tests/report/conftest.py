@@ -21,7 +21,6 @@ from crystal.phases.results import (
     LadderTransition,
     Metric,
     PhaseReport,
-    SeedResult,
     TaskResult,
     TokenCheckpoint,
     TokenGroup,
@@ -29,6 +28,7 @@ from crystal.phases.results import (
     TokenTransition,
     TransitionResult,
 )
+from crystal.phases.seed_results import SeedResult
 
 RUNGS = (("base", "base", 0), ("sft", "sft", 1), ("dpo", "dpo", 2), ("rl", "rl", 3))
 UNITS = {
@@ -100,6 +100,7 @@ def make_family(rng: random.Random, phases: list[str], verdicts: list[str], *, s
         base="base",
         tuned="sft",
         prompt=None if short else "name a number",
+        alike=[] if short else ["say a number"],
         weights={} if short else {"name a number": 0.81, "think of a number": 0.19},
         max_weight=None if short else 0.81,
         max_weight_low=None if short else 0.66,
