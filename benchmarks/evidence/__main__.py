@@ -31,9 +31,9 @@ SECTIONS = tuple(
     name
     for name in (
         "intervals",
-        "new_prompts",
         "p_values",
         "usual_practice",
+        "new_prompts",
         "verdicts",
         "picture",
         "needs_samples",
