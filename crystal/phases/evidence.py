@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 from crystal.phases.clauses import CLAUSES, Clauses
 from crystal.phases.results import (
@@ -16,6 +17,8 @@ from crystal.phases.results import (
 from crystal.phases.settings import Settings
 from crystal.states.tables import TaskTable
 
+_RUN = 5
+"""Steps without a change that one sentence is enough for."""
 _CLAIMS = {
     "liquid": "the base is liquid",
     "nucleation": "by the end of SFT, behaviour collapsed onto one distribution of the base",
@@ -29,7 +32,7 @@ def sentences(
     """Say what was found, clause by clause and step by step, and what is missing."""
     said = [_picture(clauses)]
     said += [_clause(name, clauses.results[name]) for name in CLAUSES]
-    said += [_step(transition, result, i, settings) for i, transition in enumerate(result.transitions)]
+    said += _steps(result, settings)
     said += _promptability(result, clauses)
     said += _families(result)
     said += _missing(result)
@@ -55,6 +58,24 @@ def _clause(name: str, clause: ClauseResult) -> str:
     )
 
 
+def _steps(result: LadderResult, settings: Settings) -> list[str]:
+    """Say what each step was; where many in a row show no change, one sentence says so of all."""
+    said: list[str] = []
+    label = result.labels()
+    for changed, steps in groupby(enumerate(result.transitions), key=lambda step: bool(step[1].changed)):
+        run = list(steps)
+        if changed or len(run) < _RUN:
+            said += [_step(transition, result, i, settings) for i, transition in run]
+            continue
+        verdicts = Counter[str]()
+        for _, transition in run:
+            verdicts.update(transition.counts)
+        counts = _join([f"{count:,} {verdict}" for verdict, count in verdicts.items()])
+        ends = f"{label[run[0][1].from_]} -> {label[run[-1][1].to]}"
+        said.append(f"{ends}, {len(run)} steps: no change shown at any. Verdicts, over all: {counts}.")
+    return said
+
+
 def _step(transition: LadderTransition, result: LadderResult, index: int, settings: Settings) -> str:
     steps = [task.transitions[index] for task in result.tasks.values()]
     total = len(steps)
@@ -64,6 +85,8 @@ def _step(transition: LadderTransition, result: LadderResult, index: int, settin
         opening = (
             f"a change: {transition.changed} of {total} {_tasks(total)} {_differ(transition.changed)} ({how})"
         )
+    elif not any(step.paired for step in steps):
+        opening = "nothing was compared: no task has a prompt with valid answers at both"
     else:
         opening = f"no change shown: none of {total} {_tasks(total)} differs ({how})"
     verdicts = _join([f"{count} {verdict}" for verdict, count in transition.counts.items()])
@@ -173,10 +196,12 @@ def _cautions(tables: Sequence[TaskTable], clauses: Clauses, settings: Settings)
         said.append("Checkpoints sampled with different decoding settings were compared, as asked.")
     if len(tables[0].checkpoints) == 1:
         said.append("The ladder has one checkpoint, and so no transition: give the samples of another too.")
+    elif clauses.rungs.base is None:
+        said.append("No rung is labelled base: the clauses compare with one, and stay open.")
     elif not clauses.rungs.by_sft:
         said.append(
-            "No rung is labelled sft: the least promptable later rung stands for the end of SFT, so "
-            "nucleation can be refuted but not confirmed."
+            "No rung after the base is labelled sft: the least promptable later rung stands for the end of "
+            "SFT, so nucleation can be refuted but not confirmed."
         )
     said.append("One ladder is one training run: p-values and limits speak of this one only.")
     return said

@@ -15,6 +15,8 @@ from crystal.states.tables import TaskTable
 from crystal.statistics.divergence import js_divergence
 from crystal.statistics.multiple import t_test
 
+NOT_SHARED = "no prompt with enough valid samples on both rungs"
+
 
 @dataclass(frozen=True)
 class SettlingTest:
@@ -51,7 +53,9 @@ def settling_test(table: TaskTable, before: int, after: int, family: str, settin
     part = table.family(family)
     first, second = shared_rows(part, before, after, settings.margins.min_valid)
     if len(first.p) == 0:
-        return SettlingTest(TaskTest(table.task, family, reason="no prompt with samples on both rungs"), None)
+        return SettlingTest(
+            TaskTest(table.task, family, reason="no prompt with enough valid samples on both rungs"), None
+        )
     kept = retention_by_prompt(first, second.p, settings.retention_mass)
     value, margin = float(kept.mean()), settings.margins.retention
     if first.exact and second.exact:

@@ -109,7 +109,15 @@ def _ladder(index: int, name: str, ladder: LadderResult, alpha: float) -> Markup
 def _strip(ladder: LadderResult, label: dict[str, str]) -> Markup:
     verdicts = {t.from_: t for t in ladder.transitions}
     items: list[Child] = []
-    for rung in ladder.checkpoints:
+    folds = words.folded(ladder)
+    ends = {run[-1]: run for run in folds}
+    within = {i for run in folds for i in run}
+    for i, rung in enumerate(ladder.checkpoints):
+        if run := ends.get(i):
+            note = tag("span", words.folded_words(ladder, run), class_="note")
+            items.append(tag("li", tag("strong", "…"), note, class_="rung"))
+        if i in within:
+            continue
         items.append(
             tag(
                 "li",

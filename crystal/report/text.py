@@ -80,10 +80,16 @@ def print_report(report: PhaseReport, console: Console) -> None:
 
 def _print_ladder(ladder: LadderResult, console: Console) -> None:
     label = ladder.labels()
+    folds = words.folded(ladder)
+    within = {i for run in folds for i in run}
     _print_rows(
         console,
         ("checkpoint", "stage", "step", "phase"),
-        [(c.checkpoint, c.stage, str(c.step), c.phase) for c in ladder.checkpoints],
+        [
+            (c.checkpoint, c.stage, str(c.step), c.phase)
+            for i, c in enumerate(ladder.checkpoints)
+            if i not in within
+        ],
     )
     _print_rows(
         console,
@@ -95,9 +101,12 @@ def _print_ladder(ladder: LadderResult, console: Console) -> None:
                 f"{t.changed} of {sum(t.counts.values())}",
                 words.counts_words(t.counts),
             )
-            for t in ladder.transitions
+            for i, t in enumerate(ladder.transitions)
+            if i not in within
         ],
     )
+    folded = [words.folded_words(ladder, run) for run in folds]
+    _print_list(console, "Not listed, because they are like their neighbours", folded)
     _print_rows(
         console,
         ("clause", "holds", "tasks", "share of decided tasks"),

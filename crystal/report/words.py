@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from crystal.phases.results import LadderResult, PhaseReport, TransitionResult
 
@@ -287,3 +288,44 @@ def many(count: int, noun: str) -> str:
     ('no record', '1 file', '2,830 samples')
     """
     return f"{count:,} {noun}{'s' if count > 1 else ''}" if count else f"no {noun}"
+
+
+LONG = 16
+"""Checkpoints up to which a ladder is shown whole."""
+
+
+def folded(ladder: LadderResult) -> list[range]:
+    """Return the runs of checkpoints, as indices, that a long ladder need not show one by one.
+
+    A run lies within one stage, its checkpoints have one phase and the steps between and around them one
+    verdict, and no change point is in it; so what is said of the run is true of each. At least three are
+    folded.
+    """
+    rungs, steps = ladder.checkpoints, ladder.transitions
+    if len(rungs) <= LONG:
+        return []
+    marked = {point.at for point in ladder.change_points}
+
+    def plain(i: int) -> bool:
+        before, here, after = rungs[i - 1 : i + 2]
+        return (
+            here.checkpoint not in marked
+            and before.stage == here.stage == after.stage
+            and before.phase == here.phase == after.phase
+            and steps[i - 1].verdict == steps[i].verdict
+        )
+
+    runs = []
+    for same, group in groupby(range(1, len(rungs) - 1), key=plain):
+        run = list(group)
+        if same and len(run) >= 3:
+            runs.append(range(run[0], run[-1] + 1))
+    return runs
+
+
+def folded_words(ladder: LadderResult, run: range) -> str:
+    """Say which checkpoints a fold holds, and what each of them and each step to the next is."""
+    label = ladder.labels()
+    first, last = (label[ladder.checkpoints[i].checkpoint] for i in (run[0], run[-1]))
+    phase, verdict = ladder.checkpoints[run[0]].phase, ladder.transitions[run[0]].verdict
+    return f"{len(run)} checkpoints, {first} to {last}: each {phase}, each step {verdict}"

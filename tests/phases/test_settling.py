@@ -95,7 +95,7 @@ def test_without_shared_prompts_there_is_no_test() -> None:
     table.counts[3, 2] = 0
     test = settling_test(table, 1, 3, "context", Settings())
     assert not test.stayed.tested
-    assert test.stayed.reason == "no prompt with samples on both rungs"
+    assert test.stayed.reason == "no prompt with enough valid samples on both rungs"
     table = ladder(tasks=1, prompts=3).tables(30)[0]
     table.counts[1, 1:] = 0
     assert settling_test(table, 1, 3, "context", Settings()).stayed.reason == "one prompt; 2 are needed"

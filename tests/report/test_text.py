@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
+import crystal
 from crystal.phases.results import PhaseReport
+from crystal.report import words
+from crystal.report.html import to_html
 from crystal.report.text import to_text
 from crystal.report.words import clean, interval, listed, missing, number, p_value
 
@@ -128,3 +134,47 @@ def test_missing_groups_tasks_that_lack_the_same(make_report: Factory) -> None:
     ladder.tasks["weekday"].transitions[0].needs_samples = 20
     assert missing(ladder)[0].need == "2 prompts and 20 to 1,500 valid samples a prompt"
     assert not missing(make_report().ladders["olmo"])
+
+
+def long(changes: dict[int, str], rungs: int = 40) -> Any:
+    """Return as much of a ladder as folds look at: one phase and one verdict, but for some steps."""
+    names = [f"c{i}" for i in range(rungs)]
+    return SimpleNamespace(
+        checkpoints=[
+            SimpleNamespace(checkpoint=name, stage="sft" if i else "base", phase="NUCLEATED")
+            for i, name in enumerate(names)
+        ],
+        transitions=[SimpleNamespace(verdict=changes.get(i, "FROZEN")) for i in range(rungs - 1)],
+        change_points=[SimpleNamespace(at="c30")],
+        labels=lambda: {name: name for name in names},
+    )
+
+
+def test_a_long_ladder_is_folded_where_nothing_is_told() -> None:
+    ladder = long({20: "SETTLING"})
+    runs = words.folded(ladder)
+    # Kept: both ends, the first of the stage, both sides of the step that differs, the change point.
+    assert runs == [range(2, 20), range(22, 30), range(31, 39)]
+    said = "18 checkpoints, c2 to c19: each NUCLEATED, each step FROZEN"
+    assert words.folded_words(ladder, runs[0]) == said
+    for run in runs:
+        assert {ladder.transitions[i].verdict for i in range(run[0] - 1, run[-1] + 1)} == {"FROZEN"}
+    assert words.folded(long({}, rungs=16)) == []
+    assert words.folded(long(dict.fromkeys(range(0, 39, 2), "SETTLING"))) == []
+
+
+def test_a_folded_ladder_in_text_and_html() -> None:
+    rows = [
+        {"ladder": "l", "stage": "sft", "step": step, "task": "t", "prompt": p, "answer": a}
+        for step in range(20)
+        for p in "pq"
+        for a in "a"
+    ]
+    settings = crystal.Settings(draws=19, interval_draws=20, splits=2, simulations=1)
+    report = crystal.analyze(pa.Table.from_pylist(rows), settings=settings)
+    said = "18 checkpoints, sft-1 to sft-18: each UNDETERMINED, each step UNDETERMINED"
+    assert said in to_text(report)
+    assert "\nsft-7 " not in to_text(report)
+    page = to_html(report)
+    assert said in page
+    assert page.count('class="rung"') == 3
