@@ -18,7 +18,14 @@ IDENTITY = ("ladder", "stage", "step", "checkpoint", "task", "prompt", "family")
 
 
 class Checkpoint(NamedTuple):
-    """One rung of a ladder: ``(ladder, stage, step)``, with its display name."""
+    """One rung of a ladder: ``(ladder, stage, step)``, with its display name.
+
+    Examples
+    --------
+    >>> rung = Checkpoint("mine", "sft", 1000, "sft-1000")
+    >>> rung.key(), Checkpoint.from_key(rung.key()) == rung
+    ('["mine","sft",1000,"sft-1000"]', True)
+    """
 
     ladder: str
     stage: str
@@ -37,7 +44,13 @@ class Checkpoint(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """One wording of a task, in its family (``""`` where the log names none)."""
+    """One wording of a task, in its family (``""`` where the log names none).
+
+    Examples
+    --------
+    >>> Prompt("verb", "Pick a card.").key()
+    '["verb","Pick a card."]'
+    """
 
     family: str
     prompt: str
@@ -69,6 +82,15 @@ def sample_schema() -> pa.Schema:
 
     String columns but ``text`` are ``dictionary<int32, large_string>``. One of ``text``, ``answer`` and
     ``tokens`` is not null in every row.
+
+    Returns
+    -------
+    pyarrow.Schema
+
+    Examples
+    --------
+    >>> sample_schema().metadata[b"crystal.kind"]
+    b'samples'
     """
     import pyarrow as pa
 

@@ -99,6 +99,12 @@ class Dataset:
         Where its files lie.
     runs : mapping of str to Run
         By name, the main run first.
+
+    Examples
+    --------
+    >>> ladder = load("lab-small")
+    >>> list(ladder.runs), ladder.runs["main"].truth["ladder"]
+    (['main', 'foreign', 'rl-outside'], 'lab-small-main-0')
     """
 
     name: str

@@ -85,6 +85,13 @@ class SampleStream:
         The checkpoints met so far.
     bytes_read, bytes_total : int
         Progress in the files as they lie on disk (0 for objects).
+
+    Examples
+    --------
+    >>> from crystal.testing import planted
+    >>> stream = read(planted.ladder("frozen", tasks=1, prompts=2, options=2).samples(5))
+    >>> sum(batch.num_rows for batch in stream), stream.samples, len(stream.rejections)
+    (80, 80, 0)
     """
 
     def __init__(

@@ -114,8 +114,10 @@ def sample(
     only : sequence of str
         Tasks of the suite to ask about; all by default.
     histories : int
-        Prompts to add to each task in which ``history_length`` earlier draws stand before the question, in
-        the family ``history``.
+        Prompts to add to each task in which earlier draws stand before the question, in the family
+        ``history``.
+    history_length : int
+        Earlier draws in each of them.
     tokenizer : transformers.PreTrainedTokenizerBase, optional
         For a model in memory.
     rendering : {"auto", "chat", "completion"}

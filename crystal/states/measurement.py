@@ -188,6 +188,12 @@ class Measurement:
     def merge(self, other: Measurement, *, allow_duplicates: bool = False) -> None:
         """Add all of another measurement, which stays as it is.
 
+        Parameters
+        ----------
+        other : Measurement
+        allow_duplicates : bool
+            Count rows again that both have counted.
+
         Raises
         ------
         StateError

@@ -161,6 +161,13 @@ class PlantedLadder:
         """Draw a sample table (:func:`crystal.samples.sample_schema`): one row a sample.
 
         A valid row has its option as ``answer``; an invalid one has the text ``"..."`` and no answer.
+
+        Parameters
+        ----------
+        samples : int
+            Of each prompt at each checkpoint.
+        draw : int
+            Another draw is another table of the same truth.
         """
         import pyarrow as pa
 
