@@ -74,12 +74,21 @@ def analyze(
             progress=progress,
         )
     show(report, screen)
+    if tasks is not None and not _bound(report, tasks):
+        screen.say(f"--tasks {tasks} has none of the log's tasks: options are what was seen")
     if out is not None:
         screen.say(f"wrote {out / 'report.html'} and five files beside it")
     if report.inputs.rejected:
         where = f"; see {out / 'rejected.jsonl'}" if out is not None else "; --out DIR lists them"
         screen.say(f"refused {many(report.inputs.rejected, 'record')}{where}")
     hold(report, gates, screen)
+
+
+def _bound(report: PhaseReport, tasks: str) -> set[str]:
+    """Return the tasks of the log that option lists were asked for; a name that differs a little has none."""
+    from crystal.tasks import load
+
+    return {task for ladder in report.ladders.values() for task in ladder.tasks} & set(load(tasks).tasks)
 
 
 def show(report: PhaseReport, screen: Screen) -> None:

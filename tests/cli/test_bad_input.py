@@ -191,3 +191,11 @@ def test_no_verb_writes_over_its_own_log(
     assert "one of the logs" in done.stderr
     assert log.read_bytes() == before
     assert not (tmp_path / "new.parquet").exists()
+
+
+def test_option_lists_that_bind_nothing_are_told(inside: Run, tmp_path: Path) -> None:
+    for task, told in (("coin", False), ("coins", True)):
+        (tmp_path / "a.jsonl").write_bytes(lines([{**line, "task": task} for line in GOOD]))
+        done = inside("analyze", tmp_path / "a.jsonl", "--tasks", "default", *FAST)
+        assert done.returncode == 0, done.stderr
+        assert ("--tasks default has none of the log's tasks" in done.stderr) == told
