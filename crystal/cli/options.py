@@ -158,7 +158,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Another setting, as in draws=9999 or margins.liquid=0.2; repeat.",
+        help="Another setting, as in draws=9999 or margins.liquid=0.2 (a wrong name lists them all); repeat.",
         show_default=False,
     ),
 ]
