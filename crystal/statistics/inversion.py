@@ -7,6 +7,7 @@ statistic sits at alpha/2 of the simulated ones, ties counted half (mid-p).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,8 +18,51 @@ from crystal.statistics.special import normal_quantile
 GRID_POINTS = 17
 REACH = 6.0
 """Standard errors that the grid covers on each side."""
+CORRECTION_ERROR = 0.4
+"""What of a bias correction may be wrong where much is unseen, at most."""
+FEW_PROMPTS = 4
+"""So many prompts have errors of their own beside which that of the correction is not seen."""
 _TIES = 2.0**40
 _FEW = 5.0
+
+
+def with_correction(limit: float, centre: float, plugin: float, prompts: int, unseen: float) -> float:
+    """Return a limit moved out by the error of the bias correction, which no number of prompts lessens.
+
+    The family that is inverted over says how far the plug-in is off, by a guess about the options unseen. It
+    guesses them too even: with 30 prompts the truth lay between the limits and the plug-in in up to 58 % of
+    draws (100 options, 20 samples). The limit on the plug-in's side gets the root of the sum of squares of
+    its distance and of a share of the correction, min(.4, sqrt(unseen)) sqrt(1 - 4/prompts).
+
+    Parameters
+    ----------
+    limit : float
+        The limit on the side of the plug-in.
+    centre : float
+        The value that it belongs to.
+    plugin : float
+        The plug-in estimate.
+    prompts : int
+        How many the value is a mean over.
+    unseen : float
+        Share of the probability that the samples have not seen, in [0, 1].
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> with_correction(0.7, 0.4, 1.4, 4, 1.0)
+    0.7
+    >>> with_correction(0.7, 0.4, 1.4, 10**9, 1.0)
+    0.9
+    """
+    share = min(CORRECTION_ERROR, math.sqrt(unseen)) * math.sqrt(max(0.0, 1 - FEW_PROMPTS / prompts))
+    side = 1.0 if plugin > centre else -1.0
+    distance = side * (limit - centre)
+    moved = math.hypot(distance, share * (plugin - centre)) if distance >= 0 else distance
+    return limit + side * (moved - distance)
 
 
 def upper_tail(simulated: Floats, observed: float) -> Floats:

@@ -13,7 +13,7 @@ from crystal.statistics.arrays import Counts, Floats, as_counts
 from crystal.statistics.coverage import coverage
 from crystal.statistics.divergence import js_information
 from crystal.statistics.estimate import Estimate
-from crystal.statistics.inversion import GRID_POINTS, REACH, invert, search, upper_tail
+from crystal.statistics.inversion import GRID_POINTS, REACH, invert, search, upper_tail, with_correction
 from crystal.statistics.jackknife import Jackknife, js_jackknife
 from crystal.statistics.smoothing import smoothed_groups
 from crystal.statistics.special import LN2
@@ -45,7 +45,8 @@ def js_interval(
     mean coverage of .8, where the jackknife leaves most of the bias, it is the median-unbiased value
     instead. The family runs from no difference (t = 0) through the smoothed data (t = 1,
     :func:`smoothed_groups`): P_g(t) ~ M^(1-t) P_g^t with M the block's mean, sample sizes fixed; the limits
-    are where the plug-in statistic has mid-p alpha/2. Never a bootstrap: at P = Q it never covers 0. A
+    are where the plug-in statistic has mid-p alpha/2; beyond four prompts the upper one is moved out by the
+    error of the bias correction (:func:`with_correction`). Never a bootstrap: at P = Q it never covers 0. A
     group of 2^20 samples or more stands for an exact distribution: it is not smoothed away and not drawn
     again.
 
@@ -90,7 +91,8 @@ def js_interval(
     if n.shape[2] == 1:
         return Estimate(value=0.0, low=0.0, high=0.0, estimator="one option", null=null, p=permutation_p)
     members, targets = _family(n, spread, smoothed_groups(n) if fit is None else fit)
-    sparse = float(coverage(n).mean()) < JACKKNIFE_COVERAGE
+    seen = float(coverage(n).mean())
+    sparse = seen < JACKKNIFE_COVERAGE
     from_zero = permutation_p is not None and permutation_p >= alpha / 2
     exactly = None
     if large_samples.enough(sizes, n.shape[2]) and int(sizes.max()) < FIXED_SAMPLES:
@@ -117,9 +119,12 @@ def js_interval(
         value, name = middle, "test inversion, median"
     if from_zero:
         low = 0.0
+    centre = min(max(value, low), high)
+    if spread.plugin > centre:
+        high = with_correction(high, centre, spread.plugin, max(n.shape[:2]), 1 - seen)
     low, high = max(low, 0.0), min(high, math.log2(n.shape[1]))
     return Estimate(
-        value=min(max(value, low), high),
+        value=min(max(centre, low), high),
         low=low,
         high=high,
         estimator=name,
