@@ -1,10 +1,10 @@
-"""Limits for prompts that nobody asked: how often they hold what is true of all prompts of a population."""
+"""Limits over many prompts: for those that were asked, and for prompts of the kind that nobody asked."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from crystal.statistics.entropy import entropy, shannon_entropy
 from crystal.statistics.jackknife import js_values
 from crystal.testing.planted import ladder
 
-TITLE = "Prompts that nobody asked"
+TITLE = "Many prompts, and prompts that nobody asked"
 
 OPTIONS, PROMPTS, SAMPLES = (2, 5, 10, 30, 100), (8, 30), (20, 200)
 FEW = (2, 4, 7)
@@ -96,21 +96,36 @@ def plain(counts: np.ndarray[Any, np.dtype[np.int64]], name: str) -> tuple[float
     return mean_jackknife(_EACH[name](pairs))
 
 
-def cell(options: int, prompts: int, samples: int, draws: int, *, null: bool) -> list[tuple[Cell, Cell]]:
-    """Ask some prompts of a fresh population each time; per metric, the product's cell and the plain one."""
+Three: TypeAlias = "tuple[Cell, Cell, Cell]"
+
+
+def cell(options: int, prompts: int, samples: int, draws: int, *, null: bool) -> list[Three]:
+    """Ask some prompts of a fresh population each time.
+
+    Per metric: the limits for other prompts, the plain ones, and the limits for the prompts that were asked.
+    """
     kind = "null" if null else "effect"
-    cells = {name: (Cell(name, kind, options, samples), Cell(name, kind, options, samples)) for name in NAMES}
+    cells: dict[str, Three] = {
+        name: (
+            Cell(name, kind, options, samples),
+            Cell(name, kind, options, samples),
+            Cell(name, kind, options, samples),
+        )
+        for name in NAMES
+    }
     names = worlds(options)
     for number in range(draws):
         random = np.random.default_rng([13, options, prompts, samples, int(null), number])
         whole = population(names[number % len(names)], options, null, random)
         p = whole[:, random.integers(whole.shape[1], size=prompts)]
         counts = random.multinomial(samples, p).astype(np.int64)
-        found, known = asked(counts, number), truths(whole)
-        for name, (ours, usual) in cells.items():
+        found, known, of_these = asked(counts, number), truths(whole), truths(p)
+        for name, (ours, usual, own) in cells.items():
+            metric = found[name]
+            if (abs(of_these[name]) > 1e-9) != null:
+                own.add(metric.low, metric.high, of_these[name], 1.0)
             if (abs(known[name]) > 1e-9) == null:
                 continue
-            metric = found[name]
             ours.add(metric.prompt_low, metric.prompt_high, known[name], 1.0)
             if metric.prompt_low is None or metric.prompt_high is None:
                 continue
@@ -119,7 +134,7 @@ def cell(options: int, prompts: int, samples: int, draws: int, *, null: bool) ->
                 usual.add(*limits, known[name], 1.0)
                 ours.width += metric.prompt_high - metric.prompt_low
                 usual.width += limits[1] - limits[0]
-    return [pair for pair in cells.values() if pair[0].draws]
+    return [three for three in cells.values() if three[0].draws]
 
 
 def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
@@ -130,18 +145,18 @@ def run(scale: float, progress: Callable[[int, int], None]) -> dict[str, Any]:
         progress(done, len(places))
         for null, most in ((False, DRAWS), (True, NULL_DRAWS)):
             found = cell(options, prompts, samples, max(4, round(most * scale)), null=null)
-            rows += [[prompts, ours.line(), usual.line()] for ours, usual in found]
+            rows += [[prompts, *(one.line() for one in three)] for three in found]
     said = [
-        [options, prompts, sum(ours.reported for ours, _ in cell(options, prompts, 20, 4, null=False))]
+        [options, prompts, sum(ours.reported for ours, *_ in cell(options, prompts, 20, 4, null=False))]
         for options in (2, 100)
         for prompts in FEW
     ]
     return {"rows": rows, "few": said}
 
 
-def _pooled(results: dict[str, Any], at: Callable[[int, Cell], bool]) -> tuple[Cell, Cell]:
+def _pooled(results: dict[str, Any], at: Callable[[int, Cell], bool]) -> Three:
     """Add up the cells that are chosen."""
-    total = (Cell("", "", 0, 0), Cell("", "", 0, 0))
+    total = (Cell("", "", 0, 0), Cell("", "", 0, 0), Cell("", "", 0, 0))
     for prompts, *lines in results["rows"]:
         cells = [parse(line) for line in lines]
         if at(prompts, cells[0]):
@@ -155,6 +170,7 @@ def page(results: dict[str, Any]) -> str:
     """Write coverage by metric, options and prompts, at an effect and where there is none."""
     head = ["metric", "K", *(f"{m} prompts, n = {n}" for m in PROMPTS for n in SAMPLES)]
     parts = [
+        "`low` and `high` are limits for the mean over the prompts that were asked (above, for 1 to 4 prompts); "
         "`prompt_low` and `prompt_high` are limits for *other prompts of the same kind*: what the mean over "
         "all prompts that could have been asked would be. Each has the level 95 % by itself, not all "
         f"together; they are given from {PROMPTS_FOR_JACKKNIFE} prompts in a family. Here a population has "
@@ -164,8 +180,9 @@ def page(results: dict[str, Any]) -> str:
         "prompts alike, which is the null of I); "
         f"{INTERVAL_DRAWS} draws a grid point (400 by default).",
         "Criteria: every cell covers 95 % less 2.5 binomial standard errors; every metric, over all of its "
-        f"cells, {100 * MEAN_COVERAGE:.0f} % at an effect and 95 % at none; with fewer prompts no limits. In "
-        "brackets the plain jackknife over prompts with Student's t, on the draws that have both limits.",
+        f"cells, {100 * MEAN_COVERAGE:.0f} % at an effect and 95 % at none; with fewer prompts no "
+        "limits for others. Given are: the prompts asked; other prompts (in brackets the plain jackknife over "
+        "prompts with Student's t, on the draws that have both limits).",
     ]
     for kind, words in (("effect", "Coverage at a true effect"), ("null", "Coverage where there is none")):
         rows = []
@@ -182,7 +199,9 @@ def page(results: dict[str, Any]) -> str:
             [
                 "metric",
                 "truth",
-                "limits",
+                "limits, asked",
+                "hold, %",
+                "limits, other prompts",
                 "hold, %",
                 "truth below",
                 "truth above",
@@ -197,37 +216,41 @@ def page(results: dict[str, Any]) -> str:
 
 def _shown(results: dict[str, Any], kind: str, name: str, options: int, prompts: int, samples: int) -> str:
     place = (kind, name, options, samples)
-    ours, usual = _pooled(
+    ours, usual, own = _pooled(
         results, lambda m, it: m == prompts and (it.truth, it.metric, it.options, it.samples) == place
     )
-    return f"{percent(ours.coverage)} ({percent(usual.coverage)})" if ours.draws else ""
+    if not ours.draws:
+        return ""
+    return f"{percent(own.coverage)}; {percent(ours.coverage)} ({percent(usual.coverage)})"
 
 
 def _row(results: dict[str, Any], name: str, kind: str) -> list[str]:
-    ours, usual = _pooled(results, lambda _, it: (it.metric, it.truth) == (name, kind))
+    ours, usual, own = _pooled(results, lambda _, it: (it.metric, it.truth) == (name, kind))
     width = f"{ours.width / usual.width:.2f}" if usual.width else "-"
     held = f"{percent(ours.coverage)} ({percent(usual.coverage)})"
-    return [NAMES[name], kind, str(ours.reported), held, str(ours.below), str(ours.above), width]
+    sides = [str(ours.below), str(ours.above), width]
+    return [NAMES[name], kind, str(own.reported), percent(own.coverage), str(ours.reported), held, *sides]
 
 
 def failures(results: dict[str, Any]) -> list[str]:
     """Name the cells and the metrics that hold the truth too rarely, and limits from too few prompts."""
     unmet = []
-    for prompts, line, _ in results["rows"]:
-        it = parse(line)
-        if it.reported and it.coverage < 0.95 - 2.5 * it.error:
-            unmet.append(
-                f"{NAMES[it.metric]}, K = {it.options}, {prompts} prompts, n = {it.samples}, {it.truth}: "
-                f"{it.covered} of {it.reported} hold the truth"
-            )
+    for prompts, other, _, own in results["rows"]:
+        for line, whom in ((own, "the prompts asked"), (other, "other prompts")):
+            it = parse(line)
+            if it.reported and it.coverage < 0.95 - 2.5 * it.error:
+                unmet.append(
+                    f"{NAMES[it.metric]} of {whom}, K = {it.options}, {prompts} prompts, n = {it.samples}, "
+                    f"{it.truth}: {it.covered} of {it.reported} hold the truth"
+                )
     for name in NAMES:
         for kind, least in (("effect", MEAN_COVERAGE), ("null", 0.95)):
-            total, _ = _pooled(
+            other, _, own = _pooled(
                 results, lambda _, it, name=name, kind=kind: (it.metric, it.truth) == (name, kind)
             )
-            if not math.isnan(total.coverage) and total.coverage < least:
-                unmet.append(
-                    f"{NAMES[name]}, {kind}: {percent(total.coverage)} % over all cells hold the truth"
-                )
+            for total, whom in ((own, "the prompts asked"), (other, "other prompts")):
+                if not math.isnan(total.coverage) and total.coverage < least:
+                    held = f"{percent(total.coverage)} % over all cells hold the truth"
+                    unmet.append(f"{NAMES[name]} of {whom}, {kind}: {held}")
     few = sum(reported for *_, reported in results["few"])
     return [*unmet, *([f"{few} limits from fewer than 8 prompts"] if few else [])]
