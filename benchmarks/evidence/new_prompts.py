@@ -170,7 +170,8 @@ def page(results: dict[str, Any]) -> str:
     """Write coverage by metric, options and prompts, at an effect and where there is none."""
     head = ["metric", "K", *(f"{m} prompts, n = {n}" for m in PROMPTS for n in SAMPLES)]
     parts = [
-        "`low` and `high` are limits for the mean over the prompts that were asked (above, for 1 to 4 prompts); "
+        "`low` and `high` are limits for the mean over the prompts that were asked (the section above has 1 "
+        "to 4 of them); "
         "`prompt_low` and `prompt_high` are limits for *other prompts of the same kind*: what the mean over "
         "all prompts that could have been asked would be. Each has the level 95 % by itself, not all "
         f"together; they are given from {PROMPTS_FOR_JACKKNIFE} prompts in a family. Here a population has "
@@ -181,8 +182,8 @@ def page(results: dict[str, Any]) -> str:
         f"{INTERVAL_DRAWS} draws a grid point (400 by default).",
         "Criteria: every cell covers 95 % less 2.5 binomial standard errors; every metric, over all of its "
         f"cells, {100 * MEAN_COVERAGE:.0f} % at an effect and 95 % at none; with fewer prompts no "
-        "limits for others. Given are: the prompts asked; other prompts (in brackets the plain jackknife over "
-        "prompts with Student's t, on the draws that have both limits).",
+        "limits for others. Given are: the prompts asked; other prompts (in brackets the plain jackknife "
+        "over prompts with Student's t, on the draws that have both limits).",
     ]
     for kind, words in (("effect", "Coverage at a true effect"), ("null", "Coverage where there is none")):
         rows = []

@@ -82,14 +82,15 @@ def entropy_interval(
     p_b ~ p~^b, one b for all prompts; the limits are the mean entropies at which the mid-p of the plug-in
     statistic is alpha/2. The lower limit is that of a shorter list too, where that is lower: the options
     seen and half of those that Chao's richness estimate says are missing (spread over a long list, what is
-    unseen seems more even than it is, and the truth lay below in up to 13 % of draws), and beyond four prompts
-    it is moved out by the error of the bias correction (:func:`crystal.statistics.inversion.with_correction`).
-    Open list: the jackknife interval around Chao-Shen's estimate from coverage .95 and 10 samples a prompt, widened by a
-    tilted inversion over the options seen and as many unseen ones as Chao's richness estimate says, and one
-    more, and below 50 samples at least as many as were seen (alone, the jackknife misses above in 9 to 14 %
-    of draws at n = 50). From 50 samples on no unseen one is added where several were seen and no prompt has
-    one once or twice. Otherwise a lower limit only, by tilted inversion over the options seen: options
-    unseen can only add entropy.
+    unseen seems more even than it is, and the truth lay below in up to 13 % of draws). Beyond four prompts
+    the lower limit is moved out by the error of the bias correction
+    (:func:`crystal.statistics.inversion.with_correction`). Open list: the jackknife interval around
+    Chao-Shen's estimate from coverage .95 and 10 samples a prompt, widened by a tilted inversion over the
+    options seen and as many unseen ones as Chao's richness estimate says, and one more, and below 50 samples
+    at least as many as were seen (alone, the jackknife misses above in 9 to 14 % of draws at n = 50). From
+    50 samples on no unseen one is added where several were seen and no prompt has one once or twice.
+    Otherwise a lower limit only, by tilted inversion over the options seen: options unseen can only add
+    entropy.
 
     Parameters
     ----------

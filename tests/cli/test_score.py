@@ -105,7 +105,7 @@ def test_it_says_what_it_wrote(inside: Run, checkpoints: dict[str, Path], tmp_pa
     [
         (["--out", "x.csv"], 2, "which format"),
         (["--out", "x.jsonl"], 2, "lists of numbers"),
-        (["--model", "absent"], 3, "cannot be loaded"),
+        (["--model", "absent"], 3, "no such folder or file"),
         (["--samples", "absent.jsonl"], 3, "no such file"),
         (["--checkpoint", "base"], 2, "ladder/stage/step"),
         (["--on-error", "raise"], 3, "its text is empty"),

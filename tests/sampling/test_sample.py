@@ -385,6 +385,9 @@ def test_other_refusals(tiny: Tiny, tmp_path: Path) -> None:
         draw(tiny.path, out, tasks=suite(prompts=0))
     with pytest.raises(TaskError, match="no tasks"):
         draw(tiny.path, out, tasks=TaskSuite())
+    with pytest.raises(InputError, match="no such folder or file"):
+        draw(tmp_path / "model.gguf", out)
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
     with pytest.raises(InputError, match="cannot be loaded"):
         draw(tmp_path / "model.gguf", out)
 
