@@ -55,7 +55,7 @@ def with_correction(limit: float, centre: float, plugin: float, prompts: int, un
     --------
     >>> with_correction(0.7, 0.4, 1.4, 4, 1.0)
     0.7
-    >>> with_correction(0.7, 0.4, 1.4, 10**9, 1.0)
+    >>> round(with_correction(0.7, 0.4, 1.4, 10**9, 1.0), 3)
     0.9
     """
     share = min(CORRECTION_ERROR, math.sqrt(unseen)) * math.sqrt(max(0.0, 1 - FEW_PROMPTS / prompts))
